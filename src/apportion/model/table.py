@@ -1,0 +1,87 @@
+"""Tables with documented columns: defaults for what is missing, one clear line for what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from apportion.model.errors import InputError
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table of the model.
+
+    Parameters
+    ----------
+    dtype: the Polars type the column is cast to.
+    default: value of a missing column and of nulls in a non-nullable one; `REQUIRED` has none.
+    nullable: nulls are kept (they mean "does not apply").
+    minimum: smallest value allowed, checked where given.
+    doc: unit and meaning.
+    """
+
+    dtype: Any
+    default: Any
+    doc: str
+    nullable: bool = False
+    minimum: float | None = None
+
+
+REQUIRED = object()
+
+
+def conform(frame: pl.DataFrame, columns: Mapping[str, Column], what: str) -> pl.DataFrame:
+    """Cast the known columns of `frame`, add the missing ones, check bounds, and keep unknown columns behind.
+
+    Raises
+    ------
+    InputError: a required column is missing, a value cannot be cast, is null or is below its minimum; the message
+    names the row (counting data rows from 1), the column and the value.
+    """
+    exprs: list[pl.Expr] = []
+    for name, column in columns.items():
+        if name not in frame.columns:
+            if column.default is REQUIRED:
+                raise InputError(f"{what} has no column {name!r} ({column.doc}); it has {frame.columns}")
+            exprs.append(pl.lit(column.default, dtype=column.dtype).alias(name))
+            continue
+        series = frame[name]
+        cast = series.cast(column.dtype, strict=False)
+        lost = cast.is_null() & series.is_not_null()
+        if lost.any():
+            row = int(lost.arg_max() or 0)
+            raise InputError(
+                f"{what}: found {series[row]!r}, expected {column.doc}", row=row + 1, column=name
+            )
+        if not column.nullable and cast.null_count():
+            if column.default is REQUIRED:
+                row = int(cast.is_null().arg_max() or 0)
+                raise InputError(f"{what}: found nothing, expected {column.doc}", row=row + 1, column=name)
+            cast = cast.fill_null(pl.Series([column.default], dtype=column.dtype)[0])
+        if column.dtype in (pl.Float64, pl.Float32):
+            bad = (cast.is_nan() | cast.is_infinite()).fill_null(False)
+            if bad.any():
+                row = int(bad.arg_max() or 0)
+                raise InputError(
+                    f"{what}: found {cast[row]!r}, expected a finite number", row=row + 1, column=name
+                )
+        if column.minimum is not None:
+            bad = (cast < column.minimum).fill_null(False)
+            if bad.any():
+                row = int(bad.arg_max() or 0)
+                raise InputError(
+                    f"{what}: found {cast[row]!r}, expected at least {column.minimum:g} ({column.doc})",
+                    row=row + 1,
+                    column=name,
+                )
+        exprs.append(pl.lit(cast).alias(name))
+    others = [pl.col(c) for c in frame.columns if c not in columns]
+    if frame.height == 0:
+        return frame.select(
+            [pl.Series(n, [], dtype=c.dtype).alias(n) for n, c in columns.items()] + others
+        )
+    return frame.select([*exprs, *others])
