@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -39,6 +41,10 @@ FORMATS: dict[str, str] = {
 }
 """Format name -> module of this package; the module's `FORMAT` is imported when it is needed."""
 
+SEPARATORS = (",", "\t", "|")
+HEAD_LINES, HEAD_CHARACTERS = 8, 20_000
+"""How much of a file is looked at to recognise it."""
+
 
 def get_format(name: str) -> Format:
     """Return the format called `name`.
@@ -63,7 +69,8 @@ def all_formats() -> list[Format]:
 def load(spec: str | Path) -> Trace:
     """Read a trace from `FORMAT:LOCATION[?key=value&key=value]` or from a bare path.
 
-    Every format takes `from=` and `to=` (dates, or seconds from the origin), `limit=` and, where it samples, `seed=`.
+    Every format takes `from=` and `to=` (dates, or seconds from the origin), `limit=` and, where it samples,
+    `seed=`.
     With `from=` the given moment becomes second 0.
 
     Raises
@@ -77,17 +84,16 @@ def load(spec: str | Path) -> Trace:
     100
     """
     text = str(spec)
-    path_text, _, query = text.partition("?")
+    path_text, _, query = (text, "", "") if Path(text).exists() else text.partition("?")
     name, colon, location = path_text.partition(":")
     if not colon or (name not in FORMATS and Path(path_text).exists()):
         location = path_text
         name = recognise(Path(location)).name
     fmt = get_format(name)
-    pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False)
-    if query and len(pairs) != len([p for p in query.split("&") if p]):
-        raise InputError(f"found ?{query}, expected ?key=value&key=value")
-    options = Options(dict(pairs), name)
-    trace = fmt.read(Path(location), options)
+    if not location:
+        raise InputError(f"found no location after {name}:, expected for example {fmt.example}")
+    options = Options(_pairs(query), name)
+    trace = _read(fmt, Path(location), options)
     first, last = options.moment("from"), options.moment("to")
     limit = options.integer("limit", minimum=0)
     options.finish()
@@ -98,6 +104,26 @@ def load(spec: str | Path) -> Trace:
     return Trace(workload, trace.cluster, trace.signals, trace.report, text)
 
 
+def _pairs(query: str) -> dict[str, str]:
+    pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False)
+    if query and len(pairs) != len([p for p in query.split("&") if p]):
+        raise InputError(f"found ?{query}, expected ?key=value&key=value")
+    keys = [key for key, _ in pairs]
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        raise InputError(f"found {twice[0]}= twice in ?{query}, expected it once")
+    return dict(pairs)
+
+
+def _read(fmt: Format, location: Path, options: Options) -> Trace:
+    """Call the reader; what a damaged file makes a library raise becomes one line for the user."""
+    try:
+        return fmt.read(location, options)
+    except (OSError, UnicodeError, OverflowError, pl.exceptions.PolarsError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"cannot read as {fmt.name}: {lines[0]}", file=location) from error
+
+
 def _window(
     workload: Workload,
     first: datetime | float | None,
@@ -106,14 +132,18 @@ def _window(
     name: str,
 ) -> Workload:
     def seconds(moment: datetime | float | None) -> float | None:
-        if not isinstance(moment, datetime):
-            return moment
-        if workload.origin is None:
-            raise InputError(f"{name}: this trace has no calendar; give from= and to= in seconds")
-        return (moment - workload.origin).total_seconds()
+        if isinstance(moment, datetime):
+            if workload.origin is None:
+                raise InputError(f"{name}: this trace has no calendar; give from= and to= in seconds")
+            return (moment - workload.origin).total_seconds()
+        if moment is not None and not math.isfinite(moment):
+            raise InputError(f"{name}: found {moment} for from= or to=, expected a date or seconds")
+        return moment
 
     table, origin = workload.table, workload.origin
     low, high = seconds(first), seconds(last)
+    if low is not None and high is not None and high < low:
+        raise InputError(f"{name}: to= is before from=, expected it after")
     if low is not None:
         table = table.filter(pl.col("submit_s") >= low)
     if high is not None:
@@ -123,22 +153,39 @@ def _window(
         if "deadline_s" in table.columns:
             shift.append(pl.col("deadline_s") - low)
         table = table.with_columns(shift)
-        origin = origin + timedelta(seconds=low) if origin is not None else None
+        origin = _later(origin, low, name)
     if limit is not None:
-        table = table.head(limit)
+        table = table.head(min(limit, table.height))
     return Workload(table, origin, workload.name)
+
+
+def _later(origin: datetime | None, seconds: float, name: str) -> datetime | None:
+    if origin is None:
+        return None
+    try:
+        return origin + timedelta(seconds=seconds)
+    except OverflowError:
+        raise InputError(f"{name}: found from={seconds:g}, which is beyond the calendar") from None
 
 
 def recognise(path: Path) -> Format:
     """Return the one format whose columns, ending or file names fit `path`.
+
+    A format whose columns include all those of another that fits is the more specific one and wins.
 
     Raises
     ------
     InputError: nothing is there, no format fits, or several do; the message shows how to choose.
     """
     if not path.exists():
+        name = str(path)
+        if name in FORMATS:
+            raise InputError(f"found only a format's name, expected {name}:LOCATION")
         raise InputError("no such file or folder", file=path)
-    fitting = [fmt for fmt in all_formats() if _fits(fmt, path)]
+    head = None if path.is_dir() else _head(path)
+    found = {fmt: columns for fmt in all_formats() if (columns := _fits(fmt, path, head)) is not None}
+    wider = list(found.values())
+    fitting = [fmt for fmt, columns in found.items() if not any(columns < other for other in wider)]
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
@@ -149,22 +196,35 @@ def recognise(path: Path) -> Format:
     raise InputError(f"it can be {names}; name it, as in {fitting[0].name}:{path}", file=path)
 
 
-def _fits(fmt: Format, path: Path) -> bool:
-    if path.is_dir():
-        return any(any(path.glob(pattern)) for pattern in fmt.directory)
-    if fmt.suffixes and not path.name.endswith(fmt.suffixes):
-        return False
-    if path.name.endswith(".parquet"):
-        return ".parquet" in fmt.suffixes
-    if not fmt.headers and fmt.sniff is None:
-        return False
+@dataclass(frozen=True)
+class _Head:
+    """The first lines of a text file, and its header's cells by each separator."""
+
+    lines: list[str]
+    headers: list[frozenset[str]]
+
+
+def _head(path: Path) -> _Head:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            lines = [file.readline(20_000).rstrip("\n") for _ in range(8)]
-    except OSError:
-        return False
-    if fmt.sniff is not None and fmt.sniff(lines):
-        return True
-    separators = (",", "\t", "|")
-    header = [{cell.strip().strip('"') for cell in lines[0].split(sep)} for sep in separators]
-    return any(needed <= cells for needed in fmt.headers for cells in header)
+            lines = [file.readline(HEAD_CHARACTERS).rstrip("\n") for _ in range(HEAD_LINES)]
+    except OSError as error:
+        raise InputError(f"cannot read: {error.strerror or error}", file=path) from None
+    first = lines[0].lstrip("\ufeff")
+    headers = [frozenset(cell.strip().strip('"') for cell in first.split(sep)) for sep in SEPARATORS]
+    return _Head(lines, headers)
+
+
+def _fits(fmt: Format, path: Path, head: _Head | None) -> frozenset[str] | None:
+    """Return the columns by which `path` is of the format (a mark where no columns decide), or None."""
+    mark = frozenset({f"{fmt.name}:"})
+    if head is None:
+        return mark if any(any(path.glob(pattern)) for pattern in fmt.directory) else None
+    if fmt.suffixes and not path.name.endswith(fmt.suffixes):
+        return None
+    if path.name.endswith(".parquet"):
+        return mark if ".parquet" in fmt.suffixes else None
+    fitting = [needed for needed in fmt.headers for cells in head.headers if needed <= cells]
+    if fitting:
+        return max(fitting, key=len)
+    return mark if fmt.sniff is not None and fmt.sniff(head.lines) else None

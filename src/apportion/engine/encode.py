@@ -1,0 +1,236 @@
+"""From tables to arrays: distinct demands become classes, names become numbers, what can never run is set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from apportion.engine.fit import fits, take
+from apportion.engine.jit import entry
+from apportion.engine.layout import I4, I8, NODE, TASK, U1, Records
+from apportion.engine.world import KIND
+from apportion.model.cluster import Cluster
+from apportion.model.errors import InputError
+from apportion.model.workload import Workload
+
+NOWHERE = 1 << 62
+"""Bit of a GPU model that no node has."""
+OPEN_ONLY = -2
+"""Group of a job that owns no node: only nodes without a group take it."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A workload and a cluster as the engine sees them.
+
+    Parameters
+    ----------
+    nodes: `NODE` records, in the order of the cluster's table. tasks: `TASK` records, the distinct shapes.
+    kinds: `KIND` records, the distinct classes. kind, part, user, group: i4[jobs].
+    reach: u1[parts, nodes]. quota: i8[parts], milli-GPU a partition may use. milli: i8[jobs].
+    rejected: bool[jobs], what would not fit even the empty cluster.
+    users, groups: names by number.
+    """
+
+    nodes: Records
+    tasks: Records
+    kinds: Records
+    kind: I4
+    part: I4
+    user: I4
+    group: I4
+    reach: U1
+    quota: I8
+    milli: I8
+    rejected: npt.NDArray[np.bool_]
+    users: list[str]
+    groups: list[str]
+
+
+def encode(workload: Workload, cluster: Cluster) -> Encoded:
+    """Return the arrays of a run.
+
+    A task that asks for more GPUs than any node it may use has is split: as many whole nodes as it fills, and the
+    rest on one more (CPU and memory in proportion), which is how the published simulators read such jobs.
+
+    Raises
+    ------
+    InputError: the cluster has more GPU models than the engine can tell apart.
+    """
+    table = workload.table
+    models = cluster.table["gpu_model"].drop_nulls().unique(maintain_order=True).to_list()
+    if len(models) > 62:
+        raise InputError(f"cluster: found {len(models)} GPU models, expected at most 62")
+    nodes, owners = encode_nodes(cluster, models)
+    group, groups = _numbers(table["group"], owners)
+    user, users = _numbers(table["user"], [])
+    divided = bool(owners)
+    part = np.minimum(group, len(owners)).astype(np.int32) if divided else np.zeros(len(group), np.int32)
+    parts = len(owners) + 1 if divided else 1
+    own = nodes["group"][None, :] == np.arange(parts)[:, None]
+    reach = (own | (nodes["group"] < 0)[None, :]) if divided else np.ones((1, nodes.size), bool)
+    demand = table.select(
+        "tasks",
+        "gpus",
+        "gpu_milli",
+        "cpu_milli",
+        "memory_mib",
+        pl.col("gpu_models").list.sort().list.join("|").alias("models"),
+        pl.Series("part", part),
+    )
+    distinct = demand.unique(maintain_order=True).with_row_index("kind")
+    if distinct.height == 1:
+        kind = np.zeros(table.height, np.int32)
+    else:
+        kind = (
+            demand.join(distinct, on=demand.columns, how="left", maintain_order="left", nulls_equal=True)["kind"]
+            .to_numpy()
+            .astype(np.int32)
+        )
+    shapes: dict[tuple[int, ...], int] = {}
+    kinds = np.zeros(max(distinct.height, 1), KIND)
+    for k, row in enumerate(distinct.iter_rows(named=True)):
+        mask = _mask(row["models"], models)
+        owner = -1 if not divided else (row["part"] if row["part"] < len(owners) else OPEN_ONLY)
+        demand_of = (row["gpus"], row["gpu_milli"], row["cpu_milli"], row["memory_mib"])
+        kinds[k] = make_kind(nodes, shapes, row["tasks"], demand_of, mask, owner)
+    tasks = np.zeros(max(len(shapes), 1), TASK)
+    for values, s in shapes.items():
+        tasks[s] = values
+    impossible = np.array([not fits_empty(nodes, tasks, k) for k in kinds], bool)
+    return Encoded(
+        nodes,
+        tasks,
+        kinds,
+        kind,
+        part,
+        user,
+        group,
+        reach.astype(np.uint8),
+        reach.astype(np.int64) @ (nodes["gpus"] * 1000),
+        kinds["milli"][kind] if len(kind) else np.zeros(0, np.int64),
+        impossible[kind] if len(kind) else np.zeros(0, bool),
+        users,
+        groups,
+    )
+
+
+def encode_nodes(cluster: Cluster, models: list[str]) -> tuple[Records, list[str]]:
+    """Return idle `NODE` records and the names of the groups that own nodes."""
+    table = cluster.table
+    nodes = np.zeros(table.height, NODE)
+    owners = table["group"].drop_nulls().unique(maintain_order=True).to_list()
+    nodes["gpus"] = table["gpus"].to_numpy()
+    nodes["cpu"] = nodes["free_cpu"] = table["cpu_milli"].to_numpy()
+    nodes["memory"] = nodes["free_memory"] = table["memory_mib"].to_numpy()
+    nodes["free_milli"] = nodes["gpus"] * 1000
+    nodes["idle"] = nodes["gpus"]
+    nodes["up"] = 1
+    nodes["pooled"] = table["pooled"].to_numpy()
+    nodes["index"] = np.arange(table.height)
+    racks = table["rack"].drop_nulls().unique(maintain_order=True).to_list()
+    for field, column, names in (
+        ("model", "gpu_model", models),
+        ("group", "group", owners),
+        ("rack", "rack", racks),
+    ):
+        number = {name: i for i, name in enumerate(names)}
+        nodes[field] = [-1 if value is None else number[value] for value in table[column]]
+    devices = np.arange(NODE["free"].shape[0])
+    nodes["free"] = np.where((devices < nodes["gpus"][:, None]) & (nodes["pooled"] == 0)[:, None], 1000, 0)
+    return nodes, owners
+
+
+def make_kind(
+    nodes: Records,
+    shapes: dict[tuple[int, ...], int],
+    count: int,
+    demand: tuple[int, int, int, int],
+    models: int,
+    group: int,
+) -> tuple[int, ...]:
+    """Return the fields of a class, adding the shapes it needs to `shapes` (values -> number).
+
+    demand: gpus, milli, cpu, memory of one task.
+    """
+    gpus, milli, cpu, memory = demand
+    usable = (nodes["gpus"] > 0) & ((nodes["group"] < 0) | (group == -1) | (nodes["group"] == group))
+    if models:
+        usable &= (nodes["model"] >= 0) & ((models >> np.maximum(nodes["model"], 0)) & 1 == 1)
+    largest = int(nodes["gpus"][usable].max()) if usable.any() else 0
+
+    def shape(size: int) -> int:
+        part = (-(-cpu * size // gpus), -(-memory * size // gpus)) if size != gpus else (cpu, memory)
+        values = (size, milli if size else 0, *part, models, group)
+        return shapes.setdefault(values, len(shapes))
+
+    total = count * gpus * milli
+    if largest == 0 or gpus <= largest:
+        return shape(gpus), count, -1, 0, count, -1, -1, total
+    # a gang of tasks each larger than a node: every task is cut alike, and the pieces start together
+    whole, rest = divmod(gpus, largest)
+    if rest and count == 1:
+        return shape(largest), whole, shape(rest), 0, whole + 1, -1, -1, total
+    if rest:
+        return shape(gpus), count, -1, 0, count, -1, -1, total
+    return shape(largest), whole * count, -1, 0, whole * count, -1, -1, total
+
+
+def _numbers(names: pl.Series, first: list[str]) -> tuple[I4, list[str]]:
+    """Number the names, those of `first` before the others."""
+    rest = names.unique(maintain_order=True).to_list()
+    known = [*first, *(name for name in rest if name not in set(first))]
+    if len(known) == 1:
+        return np.zeros(len(names), np.int32), known
+    number = names.replace_strict(known, list(range(len(known))), return_dtype=pl.Int32)
+    return number.to_numpy(), known
+
+
+def _mask(text: str, models: list[str]) -> int:
+    if not text:
+        return 0
+    mask = 0
+    for name in text.split("|"):
+        mask |= 1 << models.index(name) if name in models else NOWHERE
+    return mask
+
+
+@entry
+def _no_device(node, task):
+    for d in range(node.gpus):
+        if node.free[d] >= task.milli:
+            return d
+    return -1
+
+
+@entry
+def _fits_empty(nodes, tasks, kind):
+    for piece in range(kind.pieces):
+        task = tasks[kind.shape if piece < kind.count else kind.rest]
+        placed = False
+        for n in range(nodes.size):
+            if fits(nodes[n], task) > 0:
+                take(nodes[n], task, _no_device)
+                placed = True
+                break
+        if not placed:
+            return False
+    return True
+
+
+@entry
+def _total_room(nodes, task):
+    total = 0
+    for n in range(nodes.size):
+        total += fits(nodes[n], task)
+    return total
+
+
+def fits_empty(nodes: Records, tasks: Records, kind: Records) -> bool:
+    """Say whether a job of this class could run if nothing else did."""
+    if _total_room(nodes, tasks[kind["shape"]]) < kind["count"]:
+        return False
+    return bool(kind["rest"] < 0 or _fits_empty(nodes.copy(), tasks, kind))

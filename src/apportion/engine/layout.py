@@ -1,0 +1,117 @@
+"""Records and constants that the compiled loop and the policies' kernels share.
+
+A kernel sees a node and a task as records: `node.free_cpu`, `task.gpus`. Amounts are integers: milli-GPU, milli-CPU, MiB.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from apportion.model.cluster import MAX_DEVICES
+
+NODE = np.dtype(
+    [
+        ("free_cpu", "i8"),  # milli-cores not allocated
+        ("free_memory", "i8"),  # MiB not allocated
+        ("free_milli", "i8"),  # milli-GPU not allocated, over all devices
+        ("idle", "i8"),  # devices nobody uses
+        ("tasks", "i8"),  # tasks that run here
+        ("gpus", "i8"),  # devices
+        ("cpu", "i8"),  # milli-cores in all
+        ("memory", "i8"),  # MiB in all
+        ("model", "i8"),  # index of the GPU model, -1 = none given
+        ("group", "i8"),  # index of the group that owns it, -1 = open to all
+        ("rack", "i8"),  # index of the rack, -1 = none given
+        ("up", "i8"),  # 0 while failed
+        ("pooled", "i8"),  # 1 = its GPUs are one divisible amount
+        ("index", "i8"),  # position in the cluster's table
+        ("free", "i4", (MAX_DEVICES,)),  # milli-GPU not allocated, by device (unused when pooled)
+    ],
+    align=True,
+)
+
+TASK = np.dtype(
+    [
+        ("gpus", "i8"),  # devices it asks for
+        ("milli", "i8"),  # milli-GPU of each
+        ("cpu", "i8"),
+        ("memory", "i8"),
+        ("models", "i8"),  # bit set of allowed GPU models, 0 = any
+        ("group", "i8"),  # index of its group where the cluster is divided, else -1
+    ],
+    align=True,
+)
+
+JOB = np.dtype(
+    [
+        ("submit", "f8"),
+        ("duration", "f8"),  # as known at submission: the estimate where there is one
+        ("gpus", "f8"),  # GPUs of the whole gang (1.5 = three halves)
+        ("priority", "f8"),
+        ("deadline", "f8"),  # inf = none
+        ("attained", "f8"),  # seconds it has run so far
+        ("remaining", "f8"),  # seconds it still has to run
+        ("running", "i8"),
+        ("preemptions", "i8"),
+        ("user", "i8"),
+        ("group", "i8"),
+    ],
+    align=True,
+)
+
+SHARE = np.dtype(
+    [
+        ("served", "f8"),  # GPU-seconds received so far
+        ("since", "f8"),  # the time up to which `served` counts
+        ("allocated", "f8"),  # GPUs held now
+        ("running", "i8"),
+        ("pending", "i8"),
+        ("weight", "f8"),
+    ],
+    align=True,
+)
+
+NODE_T = nb.from_dtype(NODE)
+TASK_T = nb.from_dtype(TASK)
+JOB_T = nb.from_dtype(JOB)
+SHARE_T = nb.from_dtype(SHARE)
+
+SCORE_SIGNATURE = types.float64(NODE_T, TASK_T)
+"""A placement: the node with the smallest score among those that fit gets the task."""
+DEVICE_SIGNATURE = types.int64(NODE_T, TASK_T)
+"""A device rule: which device a task that shares one gets, among those with enough free."""
+JOB_KEY_SIGNATURE = types.float64(JOB_T, types.float64)
+"""A dynamic order: (job, now) -> key; the smallest goes first."""
+SHARE_KEY_SIGNATURE = types.float64(SHARE_T, types.float64)
+"""A sharing order: (what a user or group has received, now) -> key; the smallest goes first."""
+
+SCORE_T = types.FunctionType(SCORE_SIGNATURE)
+DEVICE_T = types.FunctionType(DEVICE_SIGNATURE)
+JOB_KEY_T = types.FunctionType(JOB_KEY_SIGNATURE)
+SHARE_KEY_T = types.FunctionType(SHARE_KEY_SIGNATURE)
+
+# backfill modes
+SKIP, STRICT, EASY = 0, 1, 2
+# how the order's keys come to be
+KEY_STATIC, KEY_SHARE, KEY_JOB, KEY_PREEMPTIVE, KEY_NONE = 0, 1, 2, 3, 4
+# ties between nodes of equal score
+TIES_FIRST, TIES_RANDOM = 0, 1
+# what the loop returns
+DONE, GROW, ROUND, PAUSE = 0, 1, 2, 3
+# job states
+FUTURE, PENDING, RUNNING, ENDED, REJECTED = 0, 1, 2, 3, 4
+
+F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.int64]
+I4 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint64]
+U1 = npt.NDArray[np.uint8]
+Records = npt.NDArray[Any]
+
+UNBOUNDED = 1 << 20
+"""Tasks that fit a node when a task asks for nothing."""

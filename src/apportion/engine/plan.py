@@ -1,0 +1,142 @@
+"""How an order and a placement present themselves to the loop, which knows no policy by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import cfunc
+
+from apportion.engine.layout import (
+    DEVICE_SIGNATURE,
+    F8,
+    JOB_KEY_SIGNATURE,
+    KEY_JOB,
+    KEY_NONE,
+    KEY_PREEMPTIVE,
+    KEY_SHARE,
+    KEY_STATIC,
+    SCORE_SIGNATURE,
+    SHARE_KEY_SIGNATURE,
+    TIES_FIRST,
+)
+
+Kernel = Any
+"""A compiled function with one of the signatures of `layout`."""
+
+
+def score_kernel(function: Callable[..., Any]) -> Kernel:
+    """Compile `score(node, task) -> float`: among the nodes that fit, the smallest score gets the task."""
+    return cfunc(SCORE_SIGNATURE, cache=True)(function)
+
+
+def device_kernel(function: Callable[..., Any]) -> Kernel:
+    """Compile `device(node, task) -> int`: the device a task that shares one gets."""
+    return cfunc(DEVICE_SIGNATURE, cache=True)(function)
+
+
+def job_key_kernel(function: Callable[..., Any]) -> Kernel:
+    """Compile `key(job, now) -> float`: the pending job with the smallest key goes first."""
+    return cfunc(JOB_KEY_SIGNATURE, cache=True)(function)
+
+
+def share_key_kernel(function: Callable[..., Any]) -> Kernel:
+    """Compile `key(share, now) -> float`: jobs of the user or group with the smallest key go first."""
+    return cfunc(SHARE_KEY_SIGNATURE, cache=True)(function)
+
+
+@device_kernel
+def best_fit_device(node, task):
+    """Return the device with the least free among those with enough, the lowest index of equals."""
+    best = -1
+    for d in range(node.gpus):
+        if node.free[d] >= task.milli and (best < 0 or node.free[d] < node.free[best]):
+            best = d
+    return best
+
+
+@score_kernel
+def first_node(node, task):
+    """Score every node alike: the first of the cluster's table that fits."""
+    return 0.0
+
+
+@job_key_kernel
+def by_submission(job, now):
+    """Return the submission time."""
+    return job.submit
+
+
+@share_key_kernel
+def by_service(share, now):
+    """Return the GPU-seconds received per unit of weight."""
+    return share.served / share.weight
+
+
+@dataclass(frozen=True)
+class OrderPlan:
+    """Which pending job is looked at next.
+
+    Parameters
+    ----------
+    mode: `KEY_STATIC` (`keys`, f8[jobs], smallest first), `KEY_SHARE` (`kernel` over users or groups, then `keys`),
+        `KEY_JOB` (`kernel` over jobs, at every pass), `KEY_PREEMPTIVE` (`kernel`, running jobs may be preempted),
+        `KEY_NONE` (an allocator decides).
+    share: i4[jobs], whose share counts; weights: f8[shares].
+    conserve, queued_first, refresh, quantum_s, quantum_when_stuck: of a preemptive order, see `engine.preempt`.
+    """
+
+    mode: int
+    keys: F8 | None = None
+    kernel: Kernel = None
+    share: Any = None
+    weights: F8 | None = None
+    conserve: bool = True
+    queued_first: bool = False
+    refresh: bool = False
+    quantum_s: float = 0.0
+    quantum_when_stuck: bool = False
+
+
+@dataclass(frozen=True)
+class PlacementPlan:
+    """Which node and which device a task gets."""
+
+    score: Kernel = first_node
+    device: Kernel = best_fit_device
+    ties: int = TIES_FIRST
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What belongs to a run and not to a policy. Times in seconds; see the command line for their meaning."""
+
+    backfill: int = 0
+    granularity_s: float = 0.0
+    checkpoint_cost_s: float | F8 = 0.0
+    checkpoint_interval_s: float = 0.0
+    until_s: float = np.inf
+    seed: int = 0
+
+
+__all__ = [
+    "KEY_JOB",
+    "KEY_NONE",
+    "KEY_PREEMPTIVE",
+    "KEY_SHARE",
+    "KEY_STATIC",
+    "Kernel",
+    "OrderPlan",
+    "PlacementPlan",
+    "Settings",
+    "best_fit_device",
+    "by_service",
+    "by_submission",
+    "device_kernel",
+    "first_node",
+    "job_key_kernel",
+    "score_kernel",
+    "share_key_kernel",
+]

@@ -1,0 +1,1 @@
+"""Runs, comparisons and what is learnt from them."""

@@ -1,0 +1,1 @@
+"""Synthetic workloads calibrated to published clusters: one model, and a file of tables a cluster."""
