@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a row of a table is one line
 """A small valid file of every trace format, written for the tests (no published rows)."""
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ SAMPLES: dict[str, Sample] = {
         "JobIDRaw|JobID|User|Account|Partition|Submit|Start|End|TimelimitRaw|State|NNodes|NCPUS|ReqMem|ReqTRES|AllocTRES\n"
         "1|1|ann|nlp|gpu|2024-03-01T10:00:00|2024-03-01T10:05:00|2024-03-01T11:05:00|60|COMPLETED|2|64|4Gn|gres/gpu=16|"
         "gres/gpu:a100=16,gres/gpu=16\n"
-        "1.batch|1.batch|||||2024-03-01T10:05:00|2024-03-01T11:05:00||COMPLETED|1|32||||\n"
+        "1.batch|1.batch||||2024-03-01T10:05:00|2024-03-01T10:05:00|2024-03-01T11:05:00||COMPLETED|1|32|||\n"
         "2|2_4|bob|cv|gpu|2024-03-01T10:01:00|2024-03-01T10:06:00|Unknown|60|RUNNING|1|8|16G|gres/gpu:v100=1|\n"
         "3|3|bob|cv|gpu|2024-03-01T10:02:00|Unknown|2024-03-01T10:30:00|UNLIMITED|CANCELLED by 7|1|8|1Gc|gres/gpu=1|\n",
         2,

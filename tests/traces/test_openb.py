@@ -66,6 +66,14 @@ def test_a_pod_without_times_is_repaired_or_dropped(folder: Path) -> None:
     assert trace.report.dropped["no creation_time"] == 1
 
 
+def test_a_list_without_any_time_has_no_jobs(folder: Path) -> None:
+    path = folder / "openb_pod_list_default.csv"
+    path.write_text(HEADER + "p0,1,1,1,500,,LS,Running,,,\n")
+    trace = read("openb", path)
+    assert len(trace.workload) == 0
+    assert trace.report.dropped == {"no creation_time": 1}
+
+
 def test_a_request_of_no_share_asks_for_no_gpu(folder: Path) -> None:
     path = folder / "openb_pod_list_default.csv"
     path.write_text(HEADER + "p0,12000,16384,1,0,,LS,Succeeded,100,200,110\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from samples import SAMPLES
 
 from apportion.model.errors import InputError
+from apportion.traces import registry
+from apportion.traces.format import Format
 from apportion.traces.registry import FORMATS, all_formats, get_format, load, recognise
 
 
@@ -70,11 +73,17 @@ def test_two_fitting_formats_are_both_named(tmp_path: Path) -> None:
     assert len(load(f"acme:{file}").workload) == 1
 
 
-def test_the_format_with_more_of_the_columns_wins(tmp_path: Path) -> None:
-    """A list with all columns of another format and more is the special one."""
+def test_the_format_with_more_of_the_columns_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def claiming(name: str, *columns: str) -> Format:
+        return replace(get_format("native"), name=name, headers=(frozenset(columns),))
+
+    formats = [claiming("plain", "a"), claiming("special", "a", "b"), claiming("other", "c")]
+    monkeypatch.setattr(registry, "all_formats", lambda: formats)
     file = tmp_path / "jobs.csv"
-    file.write_text("job_id,submit_s,duration_s,arrival_time,length,cpus\n1,0,1,0,1,1\n")
-    with pytest.raises(InputError, match="gaia or native"):
+    file.write_text("a,b\n1,2\n")
+    assert recognise(file).name == "special"
+    file.write_text("a,b,c\n1,2,3\n")
+    with pytest.raises(InputError, match="it can be special or other"):
         recognise(file)
 
 
@@ -106,7 +115,7 @@ def test_unknown_formats_and_options_get_a_suggestion(tmp_path: Path) -> None:
         ("swf:", "found no location after swf:"),
         ("swf", "found only a format's name, expected swf:LOCATION"),
         ("swf:absent.swf", "absent.swf: no such file"),
-        ("swf:x?limit", r"found \?limit"),
+        ("swf:x?limit", r"found \?limit, expected \?key=value"),
         ("swf:x?limit=1&limit=2", r"found limit= twice"),
     ],
 )

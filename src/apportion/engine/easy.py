@@ -16,39 +16,43 @@ from apportion.engine.layout import DONE, GROW, KEY_JOB
 from apportion.engine.moves import commit, dequeue, has_room_to_log, place, start, unplace
 from apportion.engine.passes import any_kind_fits, sorted_pending
 from apportion.engine.world import (
-    C_ACTIVE,
-    C_PASSES,
-    C_PENDING,
-    C_PUTS,
-    C_RUNNING,
-    C_RUNS,
-    G_KEY,
-    G_TIES,
-    T_NOW,
+    active,
+    ahead,
+    job_at,
+    jobs,
+    kinds,
+    levels,
+    nodes,
+    puts,
+    queues,
+    running,
+    runs,
+    tasks,
+    words,
 )
 
 
 @inner
-def pass_easy(w, ix, score, device, job_key):
+def pass_easy(w, score, device, job_key):
     """Start the first jobs of every partition while they fit, then backfill behind the first that does not."""
-    ties = w.config[G_TIES]
-    parts = np.empty(w.count[C_ACTIVE], np.int32)
-    for i in range(parts.size):
-        parts[i] = w.queue.active[i]
-    for q in parts:
-        if w.config[G_KEY] == KEY_JOB:
-            order = sorted_pending(w, ix, score, job_key, w.queue.part[q])
+    ties = w.ties
+    lines = np.empty(w.active_count, np.int32)
+    for i in range(lines.size):
+        lines[i] = active(w)[i]
+    for q in lines:
+        if w.mode == KEY_JOB:
+            order = sorted_pending(w, score, job_key, queues(w)[q].part)
         else:
             order = _pending_in_order(w, q)
         for i in range(order.size):
             j = order[i]
-            kind = w.kinds[w.jobs[j].kind]
+            kind = kinds(w)[jobs(w)[j].kind]
             if not has_room_to_log(w, kind.pieces):
                 return GROW
-            if start(w, ix, j, kind, score, device, ties):
+            if start(w, j, kind, score, device, ties):
                 dequeue(w, j)
             else:
-                if any_kind_fits(w, ix, score) and not _backfill(w, ix, order[i:], score, device):
+                if any_kind_fits(w, score) and not _backfill(w, order[i:], score, device):
                     return GROW
                 break
     return DONE
@@ -56,123 +60,123 @@ def pass_easy(w, ix, score, device, job_key):
 
 @inner
 def _pending_in_order(w, q):
-    jobs = np.empty(min(w.count[C_PENDING], w.queue.offset[q + 1] - w.queue.offset[q]), np.int32)
+    found = np.empty(min(w.pending, queues(w)[q].end - queues(w)[q].offset), np.int32)
     n = 0
-    slot = w.queue.head[q]
+    slot = queues(w)[q].head
     while slot >= 0:
-        jobs[n] = w.queue.job_at[slot]
+        found[n] = job_at(w)[slot]
         n += 1
-        slot = bits.first_from(w.queue.pending, slot + 1, w.queue.offset[q + 1])
-    return jobs[:n]
+        slot = bits.first_from(words(w), levels(w), slot + 1, queues(w)[q].end)
+    return found[:n]
 
 
 @inner
 def expected_end(w, j):
     """Return when a running job is expected to end; one that overran its estimate is expected to end now."""
-    job = w.jobs[j]
-    return max(job.started + (job.remaining + job.estimate - job.work) / job.rate, w.clock[T_NOW])
+    job = jobs(w)[j]
+    return max(job.started + (job.remaining + job.estimate - job.work) / job.rate, w.now)
 
 
 @inner
-def _reserve(w, ix, head, score, device):
+def _reserve(w, head, score, device):
     """Turn the scratch nodes into those of the reservation, with the head in place; return its time."""
-    ahead = w.scratch.nodes
-    for n in range(ahead.size):
-        ahead[n] = ix.nodes[n]
-    kind = w.kinds[w.jobs[head].kind]
-    running = w.running.jobs[: w.count[C_RUNNING]]
-    ends = np.empty(running.size)
-    for i in range(running.size):
-        ends[i] = expected_end(w, running[i])
+    later = ahead(w)
+    for n in range(later.size):
+        later[n] = nodes(w)[n]
+    kind = kinds(w)[jobs(w)[head].kind]
+    now_running = running(w)[: w.running_count]
+    ends = np.empty(now_running.size)
+    for i in range(now_running.size):
+        ends[i] = expected_end(w, now_running[i])
     order = np.argsort(ends, kind="mergesort")
-    task = ix.tasks[kind.shape]
+    task = tasks(w)[kind.shape]
     room = 0
-    for n in range(ahead.size):
-        room += fits(ahead[n], task)
+    for n in range(later.size):
+        room += fits(later[n], task)
     i = 0
-    time = w.clock[T_NOW]
+    time = w.now
     while True:
-        if room >= kind.count and _put_ahead(ix, ahead, kind, score, device):
+        if room >= kind.count and _put_ahead(w, later, kind, score, device):
             return time
         if i == order.size:
             return np.inf
         # all that end at the same moment are given back together
         time = ends[order[i]]
         while i < order.size and ends[order[i]] == time:
-            run = w.runs[w.jobs[running[order[i]]].run]
+            run = runs(w)[jobs(w)[now_running[order[i]]].run]
             for p in range(run.put, run.put + run.pieces):
-                put = w.puts[p]
-                room -= fits(ahead[put.node], task)
-                give_back(ahead[put.node], ix.tasks[put.shape], put.mask)
-                room += fits(ahead[put.node], task)
+                put = puts(w)[p]
+                room -= fits(later[put.node], task)
+                give_back(later[put.node], tasks(w)[put.shape], put.mask)
+                room += fits(later[put.node], task)
             i += 1
 
 
 @inner
-def _put_ahead(ix, ahead, kind, score, device):
+def _put_ahead(w, later, kind, score, device):
     masks = np.empty(kind.pieces, np.int64)
-    nodes = np.empty(kind.pieces, np.int64)
+    chosen = np.empty(kind.pieces, np.int64)
     for piece in range(kind.pieces):
-        task = ix.tasks[kind.shape if piece < kind.count else kind.rest]
+        task = tasks(w)[kind.shape if piece < kind.count else kind.rest]
         best = -1
         low = np.inf
-        for n in range(ahead.size):
-            if fits(ahead[n], task) > 0:
-                s = score(ahead[n], task)
+        for n in range(later.size):
+            if fits(later[n], task) > 0:
+                s = score(later[n], task)
                 if best < 0 or s < low:
                     best, low = n, s
         if best < 0:
             for p in range(piece):
-                undo = ix.tasks[kind.shape if p < kind.count else kind.rest]
-                give_back(ahead[nodes[p]], undo, masks[p])
+                undo = tasks(w)[kind.shape if p < kind.count else kind.rest]
+                give_back(later[chosen[p]], undo, masks[p])
             return False
-        nodes[piece] = best
-        masks[piece] = take(ahead[best], task, device)
+        chosen[piece] = best
+        masks[piece] = take(later[best], task, device)
     return True
 
 
 @inner
-def _backfill(w, ix, order, score, device):
+def _backfill(w, order, score, device):
     """Start what does not delay `order[0]`; return whether the log had room for it."""
-    now = w.clock[T_NOW]
-    stamp = w.count[C_PASSES]
-    ties = w.config[G_TIES]
-    time = _reserve(w, ix, order[0], score, device)
-    ahead = w.scratch.nodes
+    now = w.now
+    stamp = w.passes
+    ties = w.ties
+    time = _reserve(w, order[0], score, device)
+    later = ahead(w)
     for i in range(1, order.size):
         j = order[i]
-        job = w.jobs[j]
-        kind = w.kinds[job.kind]
+        job = jobs(w)[j]
+        kind = kinds(w)[job.kind]
         if kind.blocked == stamp:
             continue
         if not has_room_to_log(w, kind.pieces):
             return False
         ends_before = now + (job.remaining + job.estimate - job.work) <= time
-        if not ends_before and kind.stuck == w.count[C_RUNS]:
+        if not ends_before and kind.stuck == w.run_count:
             continue
-        if not place(w, ix, kind, score, device, ties):
+        if not place(w, kind, score, device, ties):
             kind.blocked = stamp
-        elif ends_before or _beside_head(w, ix, ahead, kind, device):
+        elif ends_before or _beside_head(w, later, kind, device):
             commit(w, j, kind)
             dequeue(w, j)
         else:
-            unplace(w, ix, kind)
-            kind.stuck = w.count[C_RUNS]
+            unplace(w, kind)
+            kind.stuck = w.run_count
     return True
 
 
 @inner
-def _beside_head(w, ix, ahead, kind, device):
+def _beside_head(w, later, kind, device):
     """Say whether the places just found are free beside the head at its reservation, and take them there if so."""
-    first = w.count[C_PUTS]
+    first = w.put_count
     masks = np.empty(kind.pieces, np.int64)
     for piece in range(kind.pieces):
-        put = w.puts[first + piece]
-        task = ix.tasks[put.shape]
-        if fits(ahead[put.node], task) == 0:
+        put = puts(w)[first + piece]
+        task = tasks(w)[put.shape]
+        if fits(later[put.node], task) == 0:
             for p in range(piece):
-                back = w.puts[first + p]
-                give_back(ahead[back.node], ix.tasks[back.shape], masks[p])
+                back = puts(w)[first + p]
+                give_back(later[back.node], tasks(w)[back.shape], masks[p])
             return False
-        masks[piece] = take(ahead[put.node], task, device)
+        masks[piece] = take(later[put.node], task, device)
     return True

@@ -89,8 +89,10 @@ def take(node, task, device):
 def _fullest_device(node, task, used):
     best = -1
     for d in range(node.gpus):
-        if (used >> d) & 1 == 0 and node.free[d] >= task.milli and (
-            best < 0 or node.free[d] < node.free[best]
+        if (
+            (used >> d) & 1 == 0
+            and node.free[d] >= task.milli
+            and (best < 0 or node.free[d] < node.free[best])
         ):
             best = d
     return best

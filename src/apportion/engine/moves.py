@@ -10,185 +10,188 @@ from apportion.engine.index import best_node, current, touch
 from apportion.engine.jit import inner
 from apportion.engine.layout import ENDED, KEY_SHARE, PENDING, RUNNING
 from apportion.engine.world import (
-    C_ACTIVE,
-    C_ENDED,
-    C_HEAP,
-    C_PENDING,
-    C_PUTS,
-    C_RELEASED,
-    C_RUNNING,
-    C_RUNS,
-    C_SEQUENCE,
-    C_TOUCHED,
-    G_KEY,
-    T_NOW,
+    active,
+    heap,
+    jobs,
+    kinds,
+    levels,
+    nodes,
+    puts,
+    queues,
+    running,
+    runs,
+    shares,
+    slots,
+    tasks,
+    touched,
+    words,
 )
 
 
 @inner
 def enqueue(w, j):
     """Put job j into its queue."""
-    job = w.jobs[j]
+    job = jobs(w)[j]
     job.state = PENDING
-    job.sequence = w.count[C_SEQUENCE]
-    w.count[C_SEQUENCE] += 1
-    w.count[C_PENDING] += 1
-    w.kinds[job.kind].pending += 1
+    job.sequence = w.sequence
+    w.sequence += 1
+    w.pending += 1
+    kinds(w)[job.kind].pending += 1
     q = job.queue
-    bits.insert(w.queue.pending, job.slot)
-    head = w.queue.head[q]
+    bits.insert(words(w), levels(w), job.slot)
+    head = queues(w)[q].head
     if head < 0:
-        w.queue.active[w.count[C_ACTIVE]] = q
-        w.queue.active_at[q] = w.count[C_ACTIVE]
-        w.count[C_ACTIVE] += 1
+        active(w)[w.active_count] = q
+        queues(w)[q].active_at = w.active_count
+        w.active_count += 1
     if head < 0 or job.slot < head:
-        w.queue.head[q] = job.slot
-    w.touched[w.count[C_TOUCHED]] = q
-    w.count[C_TOUCHED] += 1
-    if w.config[G_KEY] == KEY_SHARE:
-        w.shares[job.share].pending += 1
+        queues(w)[q].head = job.slot
+    touched(w)[w.touched_count] = q
+    w.touched_count += 1
+    if w.mode == KEY_SHARE:
+        shares(w)[job.share].pending += 1
 
 
 @inner
 def dequeue(w, j):
     """Take job j out of its queue."""
-    job = w.jobs[j]
-    w.count[C_PENDING] -= 1
-    w.kinds[job.kind].pending -= 1
+    job = jobs(w)[j]
+    w.pending -= 1
+    kinds(w)[job.kind].pending -= 1
     q = job.queue
-    bits.remove(w.queue.pending, job.slot)
-    if w.queue.head[q] == job.slot:
-        head = bits.first_from(w.queue.pending, job.slot + 1, w.queue.offset[q + 1])
-        w.queue.head[q] = head
+    bits.remove(words(w), levels(w), job.slot)
+    if queues(w)[q].head == job.slot:
+        head = bits.first_from(words(w), levels(w), job.slot + 1, queues(w)[q].end)
+        queues(w)[q].head = head
         if head < 0:
-            last = w.queue.active[w.count[C_ACTIVE] - 1]
-            at = w.queue.active_at[q]
-            w.queue.active[at] = last
-            w.queue.active_at[last] = at
-            w.count[C_ACTIVE] -= 1
-    if w.config[G_KEY] == KEY_SHARE:
-        w.shares[job.share].pending -= 1
+            last = active(w)[w.active_count - 1]
+            at = queues(w)[q].active_at
+            active(w)[at] = last
+            queues(w)[last].active_at = at
+            w.active_count -= 1
+    if w.mode == KEY_SHARE:
+        shares(w)[job.share].pending -= 1
 
 
 @inner
-def room_for(ix, kind, score):
+def room_for(w, kind, score):
     """Say whether the pieces of a class can fit now (for a job with a smaller last piece: whether they may)."""
-    k = current(ix, kind.shape, score)
-    if ix.total[k] < kind.count:
+    k = current(w, kind.shape, score)
+    if slots(w)[k].total < kind.count:
         return False
     if kind.rest >= 0:
-        k = current(ix, kind.rest, score)
-        return ix.total[k] > 0
+        k = current(w, kind.rest, score)
+        return slots(w)[k].total > 0
     return True
 
 
 @inner
-def place(w, ix, kind, score, device, ties):
+def place(w, kind, score, device, ties):
     """Allocate every piece of a class, or nothing; the places go to the end of `puts`. Return whether it fitted."""
-    if not room_for(ix, kind, score):
+    if not room_for(w, kind, score):
         return False
-    first = w.count[C_PUTS]
+    first = w.put_count
     for piece in range(kind.pieces):
         shape = kind.shape if piece < kind.count else kind.rest
-        n = best_node(ix, current(ix, shape, score), ties)
+        n = best_node(w, current(w, shape, score), ties)
         if n < 0:
             for p in range(first, first + piece):
-                put = w.puts[p]
-                give_back(ix.nodes[put.node], ix.tasks[put.shape], put.mask)
-                touch(ix, put.node)
+                put = puts(w)[p]
+                give_back(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
+                touch(w, put.node)
             return False
-        put = w.puts[first + piece]
-        put.mask = take(ix.nodes[n], ix.tasks[shape], device)
+        put = puts(w)[first + piece]
+        put.mask = take(nodes(w)[n], tasks(w)[shape], device)
         put.node = n
         put.shape = shape
-        touch(ix, n)
+        touch(w, n)
     return True
 
 
 @inner
-def start(w, ix, j, kind, score, device, ties):
+def start(w, j, kind, score, device, ties):
     """Start job j if it fits; return whether it did. The caller takes it out of its queue."""
-    if not place(w, ix, kind, score, device, ties):
+    if not place(w, kind, score, device, ties):
         return False
     commit(w, j, kind)
     return True
 
 
 @inner
-def unplace(w, ix, kind):
+def unplace(w, kind):
     """Undo `place` before it was committed."""
-    for p in range(w.count[C_PUTS], w.count[C_PUTS] + kind.pieces):
-        put = w.puts[p]
-        give_back(ix.nodes[put.node], ix.tasks[put.shape], put.mask)
-        touch(ix, put.node)
+    for p in range(w.put_count, w.put_count + kind.pieces):
+        put = puts(w)[p]
+        give_back(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
+        touch(w, put.node)
 
 
 @inner
 def commit(w, j, kind):
     """Let job j run on the places that `place` just found."""
-    now = w.clock[T_NOW]
-    job = w.jobs[j]
-    r = w.count[C_RUNS]
-    run = w.runs[r]
+    now = w.now
+    job = jobs(w)[j]
+    r = w.run_count
+    run = runs(w)[r]
     run.start = now
     run.end = np.inf
-    run.put = w.count[C_PUTS]
+    run.put = w.put_count
     run.job = j
     run.pieces = kind.pieces
-    w.count[C_RUNS] += 1
-    w.count[C_PUTS] += kind.pieces
+    w.run_count += 1
+    w.put_count += kind.pieces
     job.run = r
     job.state = RUNNING
     job.started = now
-    job.sequence = w.count[C_SEQUENCE]
-    w.count[C_SEQUENCE] += 1
-    job.at = w.count[C_RUNNING]
-    w.running.jobs[job.at] = j
-    w.count[C_RUNNING] += 1
+    job.sequence = w.sequence
+    w.sequence += 1
+    job.at = w.running_count
+    running(w)[job.at] = j
+    w.running_count += 1
     push_end(w, now + job.remaining / job.rate, r)
-    if w.config[G_KEY] == KEY_SHARE:
-        share = w.shares[job.share]
+    if w.mode == KEY_SHARE:
+        share = shares(w)[job.share]
         accrue(share, now)
         share.allocated += kind.milli / 1000
         share.running += 1
 
 
 @inner
-def stop(w, ix, j):
+def stop(w, j):
     """End the current run of job j now and give its devices back; the job is then neither running nor pending."""
-    now = w.clock[T_NOW]
-    job = w.jobs[j]
-    run = w.runs[job.run]
+    now = w.now
+    job = jobs(w)[j]
+    run = runs(w)[job.run]
     run.end = now
     for p in range(run.put, run.put + run.pieces):
-        put = w.puts[p]
-        give_back(ix.nodes[put.node], ix.tasks[put.shape], put.mask)
-        touch(ix, put.node)
+        put = puts(w)[p]
+        give_back(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
+        touch(w, put.node)
     job.remaining -= (now - run.start) * job.rate
     job.run = -1
-    last = w.running.jobs[w.count[C_RUNNING] - 1]
-    w.running.jobs[job.at] = last
-    w.jobs[last].at = job.at
-    w.count[C_RUNNING] -= 1
-    w.count[C_RELEASED] += 1
-    if w.config[G_KEY] == KEY_SHARE:
-        share = w.shares[job.share]
+    last = running(w)[w.running_count - 1]
+    running(w)[job.at] = last
+    jobs(w)[last].at = job.at
+    w.running_count -= 1
+    w.released += 1
+    if w.mode == KEY_SHARE:
+        share = shares(w)[job.share]
         accrue(share, now)
-        share.allocated -= w.kinds[job.kind].milli / 1000
+        share.allocated -= kinds(w)[job.kind].milli / 1000
         share.running -= 1
 
 
 @inner
-def finish(w, ix, r):
+def finish(w, r):
     """End run r, whose job is done."""
-    j = w.runs[r].job
-    end = w.jobs[j].started + w.jobs[j].remaining / w.jobs[j].rate
-    stop(w, ix, j)
+    j = runs(w)[r].job
+    end = jobs(w)[j].started + jobs(w)[j].remaining / jobs(w)[j].rate
+    stop(w, j)
     # a run is over when its work is done, even where the release waits for a whole second
-    w.runs[r].end = end
-    w.jobs[j].remaining = 0.0
-    w.jobs[j].state = ENDED
-    w.count[C_ENDED] += 1
+    runs(w)[r].end = end
+    jobs(w)[j].remaining = 0.0
+    jobs(w)[j].state = ENDED
+    w.ended += 1
 
 
 @inner
@@ -199,56 +202,59 @@ def accrue(share, now):
 
 
 @inner
+def _sooner(time, run, end):
+    return time < end.time or (time == end.time and run < end.run)
+
+
+@inner
 def push_end(w, time, run):
     """Add the end of a run to the heap."""
-    times, runs = w.heap
-    i = w.count[C_HEAP]
-    w.count[C_HEAP] += 1
+    ends = heap(w)
+    i = w.heap_size
+    w.heap_size += 1
     while i > 0:
         parent = (i - 1) >> 1
-        if times[parent] < time or (times[parent] == time and runs[parent] < run):
+        if not _sooner(time, run, ends[parent]):
             break
-        times[i] = times[parent]
-        runs[i] = runs[parent]
+        ends[i].time = ends[parent].time
+        ends[i].run = ends[parent].run
         i = parent
-    times[i] = time
-    runs[i] = run
+    ends[i].time = time
+    ends[i].run = run
 
 
 @inner
 def pop_end(w):
     """Remove the soonest end from the heap."""
-    times, runs = w.heap
-    n = w.count[C_HEAP] - 1
-    w.count[C_HEAP] = n
-    time, run = times[n], runs[n]
+    ends = heap(w)
+    n = w.heap_size - 1
+    w.heap_size = n
+    if n == 0:
+        return
+    time, run = ends[n].time, ends[n].run
     i = 0
     while True:
         child = 2 * i + 1
         if child >= n:
             break
-        other = child + 1
-        if other < n and (
-            times[other] < times[child] or (times[other] == times[child] and runs[other] < runs[child])
-        ):
-            child = other
-        if time < times[child] or (time == times[child] and run < runs[child]):
+        if child + 1 < n and _sooner(ends[child + 1].time, ends[child + 1].run, ends[child]):
+            child += 1
+        if _sooner(time, run, ends[child]):
             break
-        times[i] = times[child]
-        runs[i] = runs[child]
+        ends[i].time = ends[child].time
+        ends[i].run = ends[child].run
         i = child
-    if n > 0:
-        times[i] = time
-        runs[i] = run
+    ends[i].time = time
+    ends[i].run = run
 
 
 @inner
 def next_end(w):
     """Return the time of the soonest end of a run that still goes on, or infinity."""
-    while w.count[C_HEAP] > 0:
-        r = w.heap.run[0]
-        if w.jobs[w.runs[r].job].run == r:
-            return w.heap.time[0]
+    while w.heap_size > 0:
+        r = heap(w)[0].run
+        if jobs(w)[runs(w)[r].job].run == r:
+            return heap(w)[0].time
         pop_end(w)
     return np.inf
 
@@ -256,8 +262,4 @@ def next_end(w):
 @inner
 def has_room_to_log(w, pieces):
     """Say whether the log of runs, its places and the heap can take one more run of so many pieces."""
-    return (
-        w.count[C_RUNS] < w.runs.size
-        and w.count[C_HEAP] < w.heap.run.size
-        and w.count[C_PUTS] + pieces <= w.puts.size
-    )
+    return w.run_count < w.runs_n and w.heap_size < w.heap_n and w.put_count + pieces <= w.puts_n

@@ -13,130 +13,124 @@ from apportion.engine.jit import inner
 from apportion.engine.layout import DONE, GROW, PENDING
 from apportion.engine.moves import has_room_to_log, start, stop
 from apportion.engine.passes import any_kind_fits, fill_view, least_pending
-from apportion.engine.world import (
-    C_PASSES,
-    C_PENDING,
-    C_RUNNING,
-    C_SEQUENCE,
-    G_CONSERVE,
-    G_QUANTUM_WHEN_STUCK,
-    G_QUEUED_FIRST,
-    G_REFRESH,
-    G_TIES,
-    S_QUANTUM,
-    T_NOW,
-    T_WAKE,
-)
+from apportion.engine.world import jobs, kinds, parts, running, waiting
 
 
 @inner
 def wait(w, j, job_key):
     """Put job j among the waiting jobs of its partition, which are kept in order of their keys."""
-    job = w.jobs[j]
-    now = w.clock[T_NOW]
+    job = jobs(w)[j]
+    now = w.now
     job.state = PENDING
-    job.sequence = w.count[C_SEQUENCE]
-    w.count[C_SEQUENCE] += 1
-    w.count[C_PENDING] += 1
-    w.kinds[job.kind].pending += 1
+    job.sequence = w.sequence
+    w.sequence += 1
+    w.pending += 1
+    kinds(w)[job.kind].pending += 1
     key = job_key(fill_view(w, j, now), now)
-    first = w.waiting.offset[job.part]
-    n = w.waiting.count[job.part]
-    keys, jobs = w.waiting.key, w.waiting.job
-    at = first + np.searchsorted(keys[first : first + n], key, side="right")
-    for i in range(first + n, at, -1):
-        keys[i] = keys[i - 1]
-        jobs[i] = jobs[i - 1]
-    keys[at] = key
-    jobs[at] = j
-    w.waiting.count[job.part] += 1
+    first = parts(w)[job.part].first
+    n = parts(w)[job.part].waiting
+    line = waiting(w)
+    low, high = first, first + n
+    while low < high:
+        middle = (low + high) >> 1
+        if line[middle].key <= key:
+            low = middle + 1
+        else:
+            high = middle
+    for i in range(first + n, low, -1):
+        line[i] = line[i - 1]
+    line[low].key = key
+    line[low].job = j
+    parts(w)[job.part].waiting += 1
 
 
 @inner
 def _leave(w, j, at):
     """Take job j, which stands at or after position `at`, from the waiting jobs."""
-    job = w.jobs[j]
-    keys, jobs = w.waiting.key, w.waiting.job
-    while jobs[at] != j:
+    job = jobs(w)[j]
+    line = waiting(w)
+    while line[at].job != j:
         at += 1
-    end = w.waiting.offset[job.part] + w.waiting.count[job.part]
+    end = parts(w)[job.part].first + parts(w)[job.part].waiting
     for i in range(at, end - 1):
-        keys[i] = keys[i + 1]
-        jobs[i] = jobs[i + 1]
-    w.waiting.count[job.part] -= 1
-    w.count[C_PENDING] -= 1
-    w.kinds[job.kind].pending -= 1
+        line[i] = line[i + 1]
+    parts(w)[job.part].waiting -= 1
+    w.pending -= 1
+    kinds(w)[job.kind].pending -= 1
 
 
 @inner
 def _refresh_keys(w, part, job_key):
-    now = w.clock[T_NOW]
-    first = w.waiting.offset[part]
-    n = w.waiting.count[part]
-    jobs = w.waiting.job[first : first + n].copy()
+    now = w.now
+    first = parts(w)[part].first
+    n = parts(w)[part].waiting
+    line = waiting(w)
+    found = np.empty(n, np.int32)
     sequence = np.empty(n, np.int64)
     for i in range(n):
-        sequence[i] = w.jobs[jobs[i]].sequence
-    jobs = jobs[np.argsort(sequence, kind="mergesort")]
+        found[i] = line[first + i].job
+        sequence[i] = jobs(w)[found[i]].sequence
+    found = found[np.argsort(sequence, kind="mergesort")]
     keys = np.empty(n)
     for i in range(n):
-        keys[i] = job_key(fill_view(w, jobs[i], now), now)
+        keys[i] = job_key(fill_view(w, found[i], now), now)
     order = np.argsort(keys, kind="mergesort")
-    w.waiting.job[first : first + n] = jobs[order]
-    w.waiting.key[first : first + n] = keys[order]
+    for i in range(n):
+        line[first + i].key = keys[order[i]]
+        line[first + i].job = found[order[i]]
 
 
 @inner
 def _running_by_key(w, part, job_key):
     """Return the running jobs of a partition and their keys, ascending; ties by the time they started."""
-    now = w.clock[T_NOW]
+    now = w.now
     n = 0
-    jobs = np.empty(w.count[C_RUNNING], np.int32)
-    for i in range(w.count[C_RUNNING]):
-        j = w.running.jobs[i]
-        if w.jobs[j].part == part:
-            jobs[n] = j
+    found = np.empty(w.running_count, np.int32)
+    for i in range(w.running_count):
+        j = running(w)[i]
+        if jobs(w)[j].part == part:
+            found[n] = j
             n += 1
-    jobs = jobs[:n]
+    found = found[:n]
     sequence = np.empty(n, np.int64)
     for i in range(n):
-        sequence[i] = w.jobs[jobs[i]].sequence
-    jobs = jobs[np.argsort(sequence, kind="mergesort")]
+        sequence[i] = jobs(w)[found[i]].sequence
+    found = found[np.argsort(sequence, kind="mergesort")]
     keys = np.empty(n)
     for i in range(n):
-        keys[i] = job_key(fill_view(w, jobs[i], now), now)
+        keys[i] = job_key(fill_view(w, found[i], now), now)
     order = np.argsort(keys, kind="mergesort")
-    return jobs[order], keys[order]
+    return found[order], keys[order]
 
 
 @inner
 def _plan(w, part, job_key):
     """Return (waiting jobs to place in order, running jobs to preempt in order)."""
-    running, running_keys = _running_by_key(w, part, job_key)
-    first = w.waiting.offset[part]
-    n = w.waiting.count[part]
-    keys, jobs = w.waiting.key, w.waiting.job
-    quota = w.quota[part]
-    for j in running:
-        if not w.jobs[j].preemptible:
-            quota -= w.kinds[w.jobs[j].kind].milli
+    on, on_keys = _running_by_key(w, part, job_key)
+    first = parts(w)[part].first
+    n = parts(w)[part].waiting
+    line = waiting(w)
+    quota = parts(w)[part].quota
+    for j in on:
+        if not jobs(w)[j].preemptible:
+            quota -= kinds(w)[jobs(w)[j].kind].milli
     planned = np.empty(n, np.int32)
-    evicted = np.empty(running.size, np.int32)
+    evicted = np.empty(on.size, np.int32)
     p = e = 0
     least = least_pending(w)
     i = r = 0
-    queued_first = w.config[G_QUEUED_FIRST]
-    while r < running.size or (i < n and quota >= least):
-        if r == running.size:
+    queued_first = w.queued_first
+    while r < on.size or (i < n and quota >= least):
+        if r == on.size:
             queued = True
         elif i == n or quota < least:
             queued = False
         elif queued_first:
-            queued = keys[first + i] <= running_keys[r]
+            queued = line[first + i].key <= on_keys[r]
         else:
-            queued = keys[first + i] < running_keys[r]
-        j = jobs[first + i] if queued else running[r]
-        milli = w.kinds[w.jobs[j].kind].milli
+            queued = line[first + i].key < on_keys[r]
+        j = line[first + i].job if queued else on[r]
+        milli = kinds(w)[jobs(w)[j].kind].milli
         if queued:
             i += 1
             if milli <= quota:
@@ -145,7 +139,7 @@ def _plan(w, part, job_key):
                 p += 1
             continue
         r += 1
-        if not w.jobs[j].preemptible:
+        if not jobs(w)[j].preemptible:
             continue
         if milli <= quota:
             quota -= milli
@@ -156,57 +150,57 @@ def _plan(w, part, job_key):
 
 
 @inner
-def pass_preemptive(w, ix, score, device, job_key):
+def pass_preemptive(w, score, device, job_key):
     """Plan every partition anew, preempt, place."""
-    now = w.clock[T_NOW]
-    ties = w.config[G_TIES]
+    now = w.now
+    ties = w.ties
     stuck = False
-    for part in range(w.quota.size):
-        if w.waiting.count[part] == 0:
+    for part in range(w.parts_n):
+        if parts(w)[part].waiting == 0:
             continue
-        if w.config[G_REFRESH]:
+        if w.refresh:
             _refresh_keys(w, part, job_key)
         planned, evicted = _plan(w, part, job_key)
         for j in evicted:
-            stop(w, ix, j)
-            w.jobs[j].remaining += w.jobs[j].checkpoint_cost
-            w.jobs[j].preemptions += 1
+            stop(w, j)
+            jobs(w)[j].remaining += jobs(w)[j].checkpoint_cost
+            jobs(w)[j].preemptions += 1
             wait(w, j, job_key)
         for j in planned:
-            kind = w.kinds[w.jobs[j].kind]
+            kind = kinds(w)[jobs(w)[j].kind]
             if not has_room_to_log(w, kind.pieces):
                 return GROW
-            if start(w, ix, j, kind, score, device, ties):
-                _leave(w, j, w.waiting.offset[part])
+            if start(w, j, kind, score, device, ties):
+                _leave(w, j, parts(w)[part].first)
             else:
                 stuck = True
-        if w.config[G_CONSERVE] and not _fill(w, ix, part, score, device):
+        if w.conserve and not _fill(w, part, score, device):
             return GROW
-    quantum = w.setting[S_QUANTUM]
-    look_again = quantum > 0 and w.count[C_PENDING] > 0 and w.count[C_RUNNING] > 0
-    if look_again and (stuck or not w.config[G_QUANTUM_WHEN_STUCK]):
-        w.clock[T_WAKE] = now + quantum
+    quantum = w.quantum
+    look_again = quantum > 0 and w.pending > 0 and w.running_count > 0
+    if look_again and (stuck or not w.quantum_when_stuck):
+        w.wake_at = now + quantum
     else:
-        w.clock[T_WAKE] = np.inf
+        w.wake_at = np.inf
     return DONE
 
 
 @inner
-def _fill(w, ix, part, score, device):
+def _fill(w, part, score, device):
     """Start waiting jobs outside the plan on what it left free; return whether the log had room for them."""
-    if not any_kind_fits(w, ix, score):
+    if not any_kind_fits(w, score):
         return True
-    stamp = w.count[C_PASSES]
-    i = w.waiting.offset[part]
-    while i < w.waiting.offset[part] + w.waiting.count[part]:
-        j = w.waiting.job[i]
-        kind = w.kinds[w.jobs[j].kind]
+    stamp = w.passes
+    i = parts(w)[part].first
+    while i < parts(w)[part].first + parts(w)[part].waiting:
+        j = waiting(w)[i].job
+        kind = kinds(w)[jobs(w)[j].kind]
         if kind.blocked == stamp:
             i += 1
             continue
         if not has_room_to_log(w, kind.pieces):
             return False
-        if start(w, ix, j, kind, score, device, w.config[G_TIES]):
+        if start(w, j, kind, score, device, w.ties):
             _leave(w, j, i)
         else:
             kind.blocked = stamp

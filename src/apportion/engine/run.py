@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from apportion.engine import bits, index, loop
+from apportion.engine import bits, loop
 from apportion.engine.encode import Encoded
-from apportion.engine.index import Index
 from apportion.engine.layout import (
     DONE,
     EASY,
     F8,
     GROW,
-    I4,
     JOB,
     KEY_JOB,
     KEY_NONE,
@@ -31,37 +29,18 @@ from apportion.engine.layout import (
 )
 from apportion.engine.plan import OrderPlan, PlacementPlan, Settings, by_service, by_submission
 from apportion.engine.world import (
-    C_ARRIVED,
-    C_EVENTS,
-    C_PUTS,
-    C_RUNS,
+    ARRAYS,
+    END,
     EXTRA,
-    G_BACKFILL,
-    G_CONSERVE,
-    G_KEY,
-    G_QUANTUM_WHEN_STUCK,
-    G_QUEUED_FIRST,
-    G_REFRESH,
-    G_SLICE,
-    G_TIES,
-    G_WAKE,
+    OUTSIDE,
+    PART,
     PUT,
+    QUEUE,
+    ROOT,
     RUN,
-    S_CHECKPOINT_INTERVAL,
-    S_GRANULARITY,
-    S_QUANTUM,
-    S_UNTIL,
-    T_NOW,
-    T_ROUND,
-    T_WAKE,
+    SLOT,
     TABLE,
-    Heap,
-    Outside,
-    Queue,
-    Running,
-    Scratch,
-    Waiting,
-    World,
+    WAITER,
 )
 
 SLICE = 200_000
@@ -99,7 +78,11 @@ class Engine:
     Parameters
     ----------
     encoded, times: what runs where. order, placement, settings: how.
-    outside: failures and repairs (time f8, node number i4, up i4), ascending.
+    outside: failures and repairs (`OUTSIDE` records, ascending).
+
+    Attributes
+    ----------
+    root: one `ROOT` record, the numbers of the run and the addresses of its arrays. arrays: the arrays by name.
     """
 
     def __init__(
@@ -109,40 +92,84 @@ class Engine:
         order: OrderPlan,
         placement: PlacementPlan,
         settings: Settings,
-        outside: Outside | None = None,
+        outside: Records | None = None,
     ) -> None:
-        self.encoded, self.settings, self.order, self.placement = encoded, settings, order, placement
-        self.world = _build(encoded, times, order, placement, settings, outside)
-        self.index: Index = index.build(encoded.nodes.copy(), encoded.tasks, settings.seed)
-        preemptive = order.mode in (KEY_PREEMPTIVE, KEY_JOB)
-        self._job_key = order.kernel if preemptive and order.kernel is not None else by_submission
+        self.placement = placement
+        self.root: Records = np.zeros(1, ROOT)
+        self.arrays: dict[str, Any] = {}
+        by_job = order.mode in (KEY_PREEMPTIVE, KEY_JOB)
+        self._job_key = order.kernel if by_job and order.kernel is not None else by_submission
         self._share_key = order.kernel if order.mode == KEY_SHARE and order.kernel is not None else by_service
+        jobs = _jobs(encoded, times, order, settings)
+        self._set_numbers(times, order, placement, settings)
+        for name, array in (
+            _logs(jobs, encoded, order)
+            | _queues(jobs, times, order, settings)
+            | _index(encoded.nodes, encoded.tasks)
+            | _sharing(jobs, encoded, order)
+        ).items():
+            self.attach(name, array)
+        self.attach("jobs", jobs)
+        self.attach("extra", _extra(encoded, times))
+        self.attach("kinds", encoded.kinds.copy())
+        self.attach("outside", np.zeros(0, OUTSIDE) if outside is None else outside)
+        self.attach("reach", encoded.reach.ravel())
+        self.root["leaves"] = _leaves(encoded.nodes.size)
+
+    def attach(self, name: str, array: Records) -> None:
+        """Make `array` the run's array called `name`."""
+        array = np.ascontiguousarray(array, ARRAYS[name])
+        self.arrays[name] = array
+        self.root[name] = array.ctypes.data
+        self.root[f"{name}_n"] = array.size
+
+    def _set_numbers(
+        self, times: Times, order: OrderPlan, placement: PlacementPlan, settings: Settings
+    ) -> None:
+        first = min(0.0, float(times.submit.min())) if times.submit.size else 0.0
+        numbers = {
+            "now": first,
+            "round_at": first if order.mode == KEY_NONE else np.inf,
+            "wake_at": np.inf,
+            "until": settings.until_s,
+            "granularity": settings.granularity_s,
+            "checkpoint_interval": settings.checkpoint_interval_s,
+            "quantum": order.quantum_s,
+            "random": (settings.seed * 0x9E3779B97F4A7C15 + 0x1234567) % (1 << 64),
+            "backfill": settings.backfill,
+            "mode": order.mode,
+            "ties": placement.ties,
+            "conserve": order.conserve,
+            "queued_first": order.queued_first,
+            "refresh": order.refresh,
+            "quantum_when_stuck": order.quantum_when_stuck,
+            "slice": SLICE,
+        }
+        for name, value in numbers.items():
+            self.root[name] = value
+
+    def number(self, name: str) -> float:
+        """Return a number of the run, such as `now` or `running_count`."""
+        return float(self.root[name][0])
 
     def step(self) -> int:
         """Go on until something needs an answer; return `DONE`, `ROUND` or `PAUSE`."""
         while True:
             status = loop.run(
-                self.world,
-                self.index,
-                self.placement.score,
-                self.placement.device,
-                self._job_key,
-                self._share_key,
+                self.root, self.placement.score, self.placement.device, self._job_key, self._share_key
             )
             if status != GROW:
                 return int(status)
             self.grow()
 
-    def grow(self, runs: int = 0, puts: int = 0) -> None:
-        """Make the log larger: by half, or by so many runs and places more."""
-        w = self.world
-        more_runs = w.runs.size + max(w.runs.size // 2, runs, 1024)
-        more_puts = w.puts.size + max(w.puts.size // 2, puts, int(w.kinds["pieces"].max()) + 1024)
-        self.world = w._replace(
-            runs=np.resize(w.runs, more_runs),
-            puts=np.resize(w.puts, more_puts),
-            heap=Heap(np.resize(w.heap.time, more_runs), np.resize(w.heap.run, more_runs)),
-        )
+    def grow(self) -> None:
+        """Make the log larger by half."""
+        largest = int(self.arrays["kinds"]["pieces"].max())
+        for name, least in (("runs", 1024), ("heap", 1024), ("puts", 1024 + largest)):
+            old = self.arrays[name]
+            new = np.zeros(old.size + max(old.size // 2, least), old.dtype)
+            new[: old.size] = old
+            self.attach(name, new)
 
     def run(
         self,
@@ -159,32 +186,27 @@ class Engine:
         while True:
             status = self.step()
             if progress is not None:
-                progress(int(self.world.count[C_ARRIVED]), self.world.jobs.size)
+                progress(int(self.number("arrived")), self.arrays["jobs"].size)
             if status == DONE:
                 break
             if status == ROUND and decide is not None:
                 decide(self)
-        w = self.world
         return Log(
-            w.runs[: w.count[C_RUNS]],
-            w.puts[: w.count[C_PUTS]],
-            w.jobs,
-            int(w.count[C_EVENTS]),
-            float(w.clock[T_NOW]),
+            self.arrays["runs"][: int(self.number("run_count"))],
+            self.arrays["puts"][: int(self.number("put_count"))],
+            self.arrays["jobs"],
+            int(self.number("events")),
+            self.number("now"),
             time.perf_counter() - began,
         )
 
 
-def _build(
-    encoded: Encoded,
-    times: Times,
-    order: OrderPlan,
-    placement: PlacementPlan,
-    settings: Settings,
-    outside: Outside | None,
-) -> World:
-    n = len(encoded.kind)
-    jobs = np.zeros(n, TABLE)
+def _leaves(nodes: int) -> int:
+    return 1 << max(nodes - 1, 0).bit_length()
+
+
+def _jobs(encoded: Encoded, times: Times, order: OrderPlan, settings: Settings) -> Records:
+    jobs = np.zeros(len(encoded.kind), TABLE)
     jobs["submit"], jobs["work"], jobs["estimate"] = times.submit, times.work, times.estimate
     jobs["remaining"] = times.work
     jobs["rate"] = 1.0
@@ -192,68 +214,64 @@ def _build(
     jobs["kind"], jobs["part"] = encoded.kind, encoded.part
     jobs["run"] = -1
     jobs["preemptible"] = times.preemptible
-    jobs["state"][encoded.rejected] = REJECTED
+    if encoded.rejected.any():
+        jobs["state"][encoded.rejected] = REJECTED
     if order.share is not None:
         jobs["share"] = order.share
-    extra = np.zeros(n, EXTRA)
+    return jobs
+
+
+def _extra(encoded: Encoded, times: Times) -> Records:
+    extra = np.zeros(len(encoded.kind), EXTRA)
     extra["priority"], extra["deadline"] = times.priority, times.deadline
     extra["user"], extra["group"] = encoded.user, encoded.group
-    kinds = encoded.kinds.copy()
-    by_rank = _rank(order.keys if order.keys is not None else times.submit)
-    jobs["rank"][by_rank] = np.arange(n, dtype=np.int32)
-    parts = encoded.quota.size
-    queue = _queues(jobs, by_rank, order, settings)
-    jobs_in_part = np.bincount(encoded.part, minlength=parts)
-    runs = n + 1024 if order.mode in (KEY_PREEMPTIVE, KEY_NONE) else n + 64
-    puts = int(kinds["pieces"][encoded.kind].sum()) + 1024 if n else 1024
-    shares = np.zeros(int(jobs["share"].max()) + 1 if n else 1, SHARE)
+    return extra
+
+
+def _logs(jobs: Records, encoded: Encoded, order: OrderPlan) -> dict[str, Records]:
+    # without preemption and failures a job runs once: the log then never grows
+    n = jobs.size
+    runs = n + (1024 if order.mode in (KEY_PREEMPTIVE, KEY_NONE) else 64)
+    pieces = int(encoded.kinds["pieces"][encoded.kind].sum()) if n else 0
+    most = int(encoded.kinds["pieces"].max())
+    return {
+        "runs": np.zeros(runs, RUN),
+        "heap": np.zeros(runs, END),
+        "puts": np.zeros(pieces + most + 64, PUT),
+        "running": np.zeros(n, np.int32),
+        "touched": np.zeros(n + 64, np.int32),
+        "subject": np.zeros(1, JOB),
+        "ahead": encoded.nodes.copy(),
+    }
+
+
+def _sharing(jobs: Records, encoded: Encoded, order: OrderPlan) -> dict[str, Records]:
+    shares = np.zeros(int(jobs["share"].max(initial=0)) + 1, SHARE)
     shares["weight"] = 1.0 if order.weights is None else order.weights
-    waiting_size = n if order.mode == KEY_PREEMPTIVE else 0
-    work = max(n, queue.head.size, encoded.nodes.size) + 64
-    clock = np.full(3, np.inf)
-    clock[T_NOW] = min(0.0, float(times.submit.min()) if n else 0.0)
-    clock[T_ROUND] = clock[T_NOW] if order.mode == KEY_NONE else np.inf
-    clock[T_WAKE] = np.inf
-    config = np.zeros(9, np.int64)
-    config[G_BACKFILL], config[G_KEY], config[G_TIES] = settings.backfill, order.mode, placement.ties
-    config[G_CONSERVE], config[G_QUEUED_FIRST] = order.conserve, order.queued_first
-    config[G_REFRESH], config[G_QUANTUM_WHEN_STUCK] = order.refresh, order.quantum_when_stuck
-    config[G_WAKE], config[G_SLICE] = 0, SLICE
-    setting = np.zeros(4)
-    setting[S_UNTIL], setting[S_GRANULARITY] = settings.until_s, settings.granularity_s
-    setting[S_CHECKPOINT_INTERVAL], setting[S_QUANTUM] = settings.checkpoint_interval_s, order.quantum_s
-    return World(
-        jobs=jobs,
-        extra=extra,
-        kinds=kinds,
-        queue=queue,
-        waiting=Waiting(
-            np.zeros(waiting_size),
-            np.zeros(waiting_size, np.int32),
-            np.concatenate([[0], np.cumsum(jobs_in_part)]).astype(np.int32),
-            np.zeros(parts, np.int32),
-        ),
-        heap=Heap(np.zeros(runs), np.zeros(runs, np.int32)),
-        running=Running(np.zeros(n, np.int32)),
-        runs=np.zeros(runs, RUN),
-        puts=np.zeros(puts, PUT),
-        outside=outside or Outside(np.zeros(0), np.zeros(0, np.int32), np.zeros(0, np.int32)),
-        shares=shares,
-        quota=encoded.quota.copy(),
-        reach=encoded.reach,
-        touched=np.zeros(n + 64, np.int32),
-        scratch=Scratch(
-            np.zeros(work, np.int32),
-            np.full(work, -1, np.int32),
-            np.zeros(1),
-            np.zeros(1, JOB),
-            encoded.nodes.copy(),
-        ),
-        clock=clock,
-        count=np.zeros(16, np.int64),
-        config=config,
-        setting=setting,
-    )
+    parts = np.zeros(encoded.quota.size, PART)
+    parts["quota"] = encoded.quota
+    in_part = np.bincount(encoded.part, minlength=parts.size)
+    parts["first"] = np.concatenate([[0], np.cumsum(in_part)[:-1]])
+    waiting = np.zeros(jobs.size if order.mode == KEY_PREEMPTIVE else 0, WAITER)
+    return {"shares": shares, "parts": parts, "waiting": waiting}
+
+
+def _index(nodes: Records, tasks: Records, memory_bytes: int = 256 << 20) -> dict[str, Records]:
+    """Return the arrays of `engine.index`: a slot for every shape, or as many as fit in `memory_bytes`."""
+    leaves = _leaves(nodes.size)
+    count = max(1, min(tasks.size, memory_bytes // (16 * leaves)))
+    slots = np.zeros(count, SLOT)
+    slots["shape"] = -1
+    return {
+        "nodes": nodes.copy(),
+        "tasks": tasks,
+        "slot_of": np.full(tasks.size, -1, np.int32),
+        "slots": slots,
+        "changed": np.zeros(max(64, 2 * nodes.size), np.int32),
+        "rooms": np.zeros(count * nodes.size, np.int32),
+        "scores": np.full(count * leaves, np.inf),
+        "winner": np.zeros(count * leaves, np.int32),
+    }
 
 
 def _rank(keys: F8) -> Any:
@@ -263,34 +281,37 @@ def _rank(keys: F8) -> Any:
     return np.argsort(keys, kind="stable")
 
 
-def _queues(jobs: Records, by_rank: Any, order: OrderPlan, settings: Settings) -> Queue:
+def _queues(jobs: Records, times: Times, order: OrderPlan, settings: Settings) -> dict[str, Records]:
     """Divide the jobs into queues whose heads speak for them: by class under `skip`, by partition otherwise."""
     n = jobs.size
+    by_rank = _rank(order.keys if order.keys is not None else times.submit)
+    jobs["rank"][by_rank] = np.arange(n, dtype=np.int32)
     by_class = settings.backfill == SKIP and order.mode != KEY_PREEMPTIVE
-    main: I4 = jobs["kind"] if by_class else jobs["part"]
+    number = jobs["kind" if by_class else "part"]
     if order.mode == KEY_SHARE and settings.backfill != EASY:
-        pair = main.astype(np.int64) * (int(jobs["share"].max(initial=0)) + 1) + jobs["share"]
+        pair = number.astype(np.int64) * (int(jobs["share"].max(initial=0)) + 1) + jobs["share"]
         number = np.unique(pair, return_inverse=True)[1].astype(np.int32)
-    else:
-        number = main
-    queues = int(number.max(initial=0)) + 1
-    small = number.astype(np.int16) if queues < 1 << 15 else number
-    slots = by_rank[np.argsort(small[by_rank], kind="stable")]
+    count = int(number.max(initial=0)) + 1
+    small = number.astype(np.int16) if count < 1 << 15 else number
+    slots = by_rank if count == 1 else by_rank[np.argsort(small[by_rank], kind="stable")]
     jobs["slot"][slots] = np.arange(n, dtype=np.int32)
     jobs["queue"] = number
-    first = np.zeros(queues, np.int64)
-    first[number] = np.arange(n)
-    one_kind = np.full(queues, -1, np.int32)
-    if by_class:
-        one_kind[:] = jobs["kind"][first] if n else -1
-    return Queue(
-        bits.empty(n),
-        slots.astype(np.int32),
-        np.concatenate([[0], np.cumsum(np.bincount(number, minlength=queues))]).astype(np.int32),
-        np.full(queues, -1, np.int32),
-        np.zeros(queues, np.int32),
-        np.zeros(queues, np.int32),
-        one_kind,
-        jobs["share"][first] if n else np.zeros(queues, np.int32),
-        jobs["part"][first] if n else np.zeros(queues, np.int32),
-    )
+    queues = np.zeros(count, QUEUE)
+    queues["end"] = np.cumsum(np.bincount(number, minlength=count))
+    queues["offset"][1:] = queues["end"][:-1]
+    queues["head"] = queues["stamp"] = queues["kind"] = -1
+    if n:
+        one = np.zeros(count, np.int64)
+        one[number] = np.arange(n)
+        queues["share"], queues["part"] = jobs["share"][one], jobs["part"][one]
+        if by_class:
+            queues["kind"] = jobs["kind"][one]
+    words, levels = bits.empty(n)
+    return {
+        "queues": queues,
+        "active": np.zeros(count, np.int32),
+        "candidates": np.zeros(count, np.int32),
+        "job_at": slots.astype(np.int32),
+        "words": words,
+        "levels": levels,
+    }

@@ -1,13 +1,12 @@
-"""The state of one run: jobs, queues, runs and the clock, as arrays that the compiled loop reads and writes."""
+"""The state of one run: the records the compiled loop reads and writes, and how it reaches them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
+from numba import carray
 
-from apportion.engine.bits import BitSet
-from apportion.engine.layout import F8, I4, I8, U1, Records
+from apportion.engine.jit import inner, pointer
+from apportion.engine.layout import JOB, NODE, SHARE, TASK
 
 TABLE = np.dtype(
     [
@@ -59,125 +58,258 @@ RUN = np.dtype([("start", "f8"), ("end", "f8"), ("put", "i8"), ("job", "i4"), ("
 PUT = np.dtype([("mask", "i8"), ("node", "i4"), ("shape", "i4")], align=True)
 
 
-class Queue(NamedTuple):
-    """Jobs that wait. `slot` numbers are grouped by queue and ordered by rank within it.
+QUEUE = np.dtype(
+    [
+        ("offset", "i4"),  # its first slot; slots are grouped by queue and ordered by rank within it
+        ("end", "i4"),
+        ("head", "i4"),  # first pending slot, -1 = empty
+        ("active_at", "i4"),  # position among the queues that are not empty
+        ("kind", "i4"),  # class of all its jobs, -1 = mixed
+        ("share", "i4"),  # user or group of all its jobs
+        ("part", "i4"),
+        ("stamp", "i4"),  # last pass that looked at it
+    ],
+    align=True,
+)
+PART = np.dtype(
+    [
+        ("quota", "i8"),  # milli-GPU of the nodes that are up and open to it
+        ("first", "i4"),  # where its waiting jobs begin (preemptive orders)
+        ("waiting", "i4"),
+    ],
+    align=True,
+)
+WAITER = np.dtype([("key", "f8"), ("job", "i4")], align=True)
+END = np.dtype([("time", "f8"), ("run", "i4")], align=True)
+OUTSIDE = np.dtype([("time", "f8"), ("node", "i4"), ("up", "i4")], align=True)
+SLOT = np.dtype(
+    [
+        ("shape", "i4"),  # -1 = free
+        ("synced", "i8"),  # changes of nodes it has seen
+        ("total", "i8"),  # tasks of the shape that fit, over all nodes
+    ],
+    align=True,
+)
 
-    pending: set of slots. job_at: i4[jobs] slot -> job. offset: i4[queues + 1]. head: i4[queues] first pending
-    slot, -1 = empty. active: i4[queues], the queues that are not empty, `active_at` the position of each there.
-    kind, share, part: i4[queues], of all jobs in the queue (-1 = mixed).
-    """
+ARRAYS = {
+    "jobs": TABLE,
+    "extra": EXTRA,
+    "kinds": KIND,
+    "queues": QUEUE,
+    "active": np.dtype("i4"),  # queues that are not empty, dense
+    "job_at": np.dtype("i4"),  # slot -> job
+    "words": np.dtype("u8"),  # the set of pending slots, see `bits`
+    "levels": np.dtype("i8"),
+    "parts": PART,
+    "waiting": WAITER,  # by partition, ascending keys
+    "heap": END,  # ends of runs, soonest first; entries of runs that were cut short stay until met
+    "running": np.dtype("i4"),  # dense
+    "runs": RUN,
+    "puts": PUT,
+    "outside": OUTSIDE,  # failures and repairs, ascending
+    "shares": SHARE,
+    "reach": np.dtype("u1"),  # parts x nodes
+    "touched": np.dtype("i4"),  # queues that got a job since the last pass
+    "candidates": np.dtype("i4"),
+    "subject": JOB,  # one record, what a dynamic key looks at
+    "ahead": NODE,  # the nodes at a reservation
+    "nodes": NODE,
+    "tasks": TASK,
+    "slot_of": np.dtype("i4"),  # shape -> slot of the index, -1 = none
+    "slots": SLOT,
+    "changed": np.dtype("i4"),  # ring of changed nodes
+    "rooms": np.dtype("i4"),  # slots x nodes, tasks that fit
+    "scores": np.dtype("f8"),  # slots x leaves
+    "winner": np.dtype("i4"),  # slots x leaves
+}
+"""The arrays of a run; `Root` holds the address and the length of each."""
 
-    pending: BitSet
-    job_at: I4
-    offset: I4
-    head: I4
-    active: I4
-    active_at: I4
-    kind: I4
-    share: I4
-    part: I4
+NUMBERS = {
+    "now": "f8",
+    "round_at": "f8",  # next round of an allocator
+    "wake_at": "f8",  # next look of a preemptive order
+    "until": "f8",
+    "granularity": "f8",
+    "checkpoint_interval": "f8",
+    "quantum": "f8",
+    "random": "u8",
+    "seen": "i8",  # changes of nodes so far
+    "leaves": "i8",
+    "arrived": "i8",
+    "heap_size": "i8",
+    "run_count": "i8",
+    "put_count": "i8",
+    "running_count": "i8",
+    "pending": "i8",
+    "ended": "i8",
+    "outside_at": "i8",
+    "events": "i8",
+    "sequence": "i8",
+    "active_count": "i8",
+    "released": "i8",  # times something was given back since the last pass
+    "pass_due": "i8",
+    "touched_count": "i8",
+    "passes": "i8",
+    "backfill": "i8",
+    "mode": "i8",  # KEY_...
+    "ties": "i8",
+    "conserve": "i8",  # preemptive: fill what the plan leaves free
+    "queued_first": "i8",  # preemptive: of equal keys the waiting job goes first
+    "refresh": "i8",  # preemptive: keys of waiting jobs change with time
+    "quantum_when_stuck": "i8",  # preemptive: look again only when a planned job found no place
+    "wake_on_change": "i8",  # allocators: also stop when a job arrives or ends
+    "slice": "i8",  # events after which the loop returns for a moment
+}
 
-
-class Heap(NamedTuple):
-    """Ends of runs, soonest first: time f8[runs], run i4[runs]; entries of runs that were cut short stay until met."""
-
-    time: F8
-    run: I4
-
-
-class Running(NamedTuple):
-    """jobs: i4[jobs], dense, of which the first `C_RUNNING` run now."""
-
-    jobs: I4
-
-
-class Outside(NamedTuple):
-    """Failures and repairs: time f8[events], node i4[events], up i4[events]."""
-
-    time: F8
-    node: I4
-    up: I4
-
-
-class Waiting(NamedTuple):
-    """The queue of a preemptive order, per partition: keys f8[jobs] ascending, jobs i4[jobs]; count i4[parts]."""
-
-    key: F8
-    job: I4
-    offset: I4
-    count: I4
-
-
-class Scratch(NamedTuple):
-    """Room to work in: list i4[], other i4[], key f8[] (each as long as the longest list of a pass), subject (one job
-    record), nodes (a copy of the node records, for reservations)."""
-
-    list: I4
-    other: I4
-    key: F8
-    subject: Records
-    nodes: Records
-
-
-class World(NamedTuple):
-    """Everything a run has. Times in seconds, GPUs in milli.
-
-    quota: i8[parts], milli-GPU of the nodes that are up. reach: u1[parts, nodes], which nodes a partition may use.
-    """
-
-    jobs: Records
-    extra: Records
-    kinds: Records
-    queue: Queue
-    waiting: Waiting
-    heap: Heap
-    running: Running
-    runs: Records
-    puts: Records
-    outside: Outside
-    shares: Records
-    quota: I8
-    reach: U1
-    touched: I4
-    scratch: Scratch
-    clock: F8
-    count: I8
-    config: I8
-    setting: F8
+ROOT = np.dtype(
+    list(NUMBERS.items()) + [(name, "i8") for name in ARRAYS] + [(f"{name}_n", "i8") for name in ARRAYS],
+    align=True,
+)
 
 
-# clock: f8
-T_NOW, T_ROUND, T_WAKE = 0, 1, 2
-# count: i8
-(
-    C_ARRIVED,
-    C_HEAP,
-    C_RUNS,
-    C_PUTS,
-    C_RUNNING,
-    C_PENDING,
-    C_ENDED,
-    C_OUTSIDE,
-    C_EVENTS,
-    C_SEQUENCE,
-    C_ACTIVE,
-    C_RELEASED,
-    C_PASS_DUE,
-    C_TOUCHED,
-    C_PASSES,
-    C_REASON,
-) = range(16)
-# config: i8
-(
-    G_BACKFILL,
-    G_KEY,
-    G_TIES,
-    G_CONSERVE,  # preemptive: fill what the plan leaves free
-    G_QUEUED_FIRST,  # preemptive: of equal keys the waiting job goes first
-    G_REFRESH,  # preemptive: keys of waiting jobs change with time
-    G_QUANTUM_WHEN_STUCK,  # preemptive: look again after a quantum only when a planned job found no place
-    G_WAKE,  # allocators: also stop when a job arrives or ends
-    G_SLICE,  # events after which the loop returns for a moment
-) = range(9)
-# setting: f8
-S_UNTIL, S_GRANULARITY, S_CHECKPOINT_INTERVAL, S_QUANTUM = range(4)
+_I4, _I8, _U8, _U1, _F8 = (np.dtype(code) for code in ("i4", "i8", "u8", "u1", "f8"))
+
+
+@inner
+def jobs(w):
+    return carray(pointer(w.jobs), (w.jobs_n,), TABLE)
+
+
+@inner
+def extra(w):
+    return carray(pointer(w.extra), (w.extra_n,), EXTRA)
+
+
+@inner
+def kinds(w):
+    return carray(pointer(w.kinds), (w.kinds_n,), KIND)
+
+
+@inner
+def queues(w):
+    return carray(pointer(w.queues), (w.queues_n,), QUEUE)
+
+
+@inner
+def active(w):
+    return carray(pointer(w.active), (w.active_n,), _I4)
+
+
+@inner
+def job_at(w):
+    return carray(pointer(w.job_at), (w.job_at_n,), _I4)
+
+
+@inner
+def words(w):
+    return carray(pointer(w.words), (w.words_n,), _U8)
+
+
+@inner
+def levels(w):
+    return carray(pointer(w.levels), (w.levels_n,), _I8)
+
+
+@inner
+def parts(w):
+    return carray(pointer(w.parts), (w.parts_n,), PART)
+
+
+@inner
+def waiting(w):
+    return carray(pointer(w.waiting), (w.waiting_n,), WAITER)
+
+
+@inner
+def heap(w):
+    return carray(pointer(w.heap), (w.heap_n,), END)
+
+
+@inner
+def running(w):
+    return carray(pointer(w.running), (w.running_n,), _I4)
+
+
+@inner
+def runs(w):
+    return carray(pointer(w.runs), (w.runs_n,), RUN)
+
+
+@inner
+def puts(w):
+    return carray(pointer(w.puts), (w.puts_n,), PUT)
+
+
+@inner
+def outside(w):
+    return carray(pointer(w.outside), (w.outside_n,), OUTSIDE)
+
+
+@inner
+def shares(w):
+    return carray(pointer(w.shares), (w.shares_n,), SHARE)
+
+
+@inner
+def reach(w):
+    return carray(pointer(w.reach), (w.reach_n,), _U1)
+
+
+@inner
+def touched(w):
+    return carray(pointer(w.touched), (w.touched_n,), _I4)
+
+
+@inner
+def candidates(w):
+    return carray(pointer(w.candidates), (w.candidates_n,), _I4)
+
+
+@inner
+def subject(w):
+    return carray(pointer(w.subject), (w.subject_n,), JOB)
+
+
+@inner
+def ahead(w):
+    return carray(pointer(w.ahead), (w.ahead_n,), NODE)
+
+
+@inner
+def nodes(w):
+    return carray(pointer(w.nodes), (w.nodes_n,), NODE)
+
+
+@inner
+def tasks(w):
+    return carray(pointer(w.tasks), (w.tasks_n,), TASK)
+
+
+@inner
+def slot_of(w):
+    return carray(pointer(w.slot_of), (w.slot_of_n,), _I4)
+
+
+@inner
+def slots(w):
+    return carray(pointer(w.slots), (w.slots_n,), SLOT)
+
+
+@inner
+def changed(w):
+    return carray(pointer(w.changed), (w.changed_n,), _I4)
+
+
+@inner
+def rooms(w):
+    return carray(pointer(w.rooms), (w.rooms_n,), _I4)
+
+
+@inner
+def scores(w):
+    return carray(pointer(w.scores), (w.scores_n,), _F8)
+
+
+@inner
+def winner(w):
+    return carray(pointer(w.winner), (w.winner_n,), _I4)

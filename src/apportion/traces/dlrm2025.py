@@ -1,4 +1,4 @@
-"""Alibaba's GPU-disaggregated recommendation serving of 2025 (Prism): long-running CPU-node and GPU-node instances."""
+"""Alibaba's disaggregated recommendation serving of 2025 (Prism): CPU-node and GPU-node instances."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _check_roles(role: pl.Series, path: Path) -> None:
 
 def _with_times(frame: pl.DataFrame, raw: pl.DataFrame, path: Path, report: QualityReport) -> pl.DataFrame:
     created, scheduled, deleted = (number(raw, name, path, minimum=0) for name in TIMES)
-    last = pl.concat([created, scheduled, deleted]).max()
+    last = pl.concat([created, scheduled, deleted]).drop_nulls().max() or 0.0
     before, censored = int(created.null_count()), int(deleted.null_count())
     report.repair("no creation_time: it existed before the trace, submitted at 0", before)
     report.censored = censored

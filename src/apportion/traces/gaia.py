@@ -82,8 +82,8 @@ def _guess(arrival: pl.Series, length: pl.Series, report: QualityReport) -> str:
 FORMAT = Format(
     name="gaia",
     title="job lists of GAIA: arrival, length, size",
-    paper="Hanafy et al., Going Green for Less Green: Optimizing the Cost of Reducing Cloud Carbon Emissions, "
-    "ASPLOS'24",
+    paper="Hanafy et al., Going Green for Less Green: Optimizing the Cost of Reducing Cloud Carbon "
+    "Emissions, ASPLOS'24",
     source="https://github.com/umassos/GAIA (src/cluster_traces)",
     licence="MIT",
     example="gaia:pai-100k.csv?unit=h",

@@ -62,7 +62,7 @@ def read(path: Path, options: Options) -> Trace:
     --------
     ::
 
-        trace = apportion.load("gavel:physical_minimize_makespan.trace?throughputs=simulation_throughputs.json")
+        trace = apportion.load("gavel:physical_minimize_makespan.trace?throughputs=speeds.json&gpu=p100")
     """
     gpu = options.text("gpu", "v100") or "v100"
     given = options.text("throughputs")
@@ -108,7 +108,8 @@ def looks_like_gavel(lines: list[str]) -> bool:
 FORMAT = Format(
     name="gavel",
     title="Gavel: steps of heterogeneous training jobs",
-    paper="Narayanan et al., Heterogeneity-Aware Cluster Scheduling Policies for Deep Learning Workloads, OSDI'20",
+    paper="Narayanan et al., Heterogeneity-Aware Cluster Scheduling Policies for Deep Learning Workloads, "
+    "OSDI'20",
     source="https://github.com/stanford-futuredata/gavel (scheduler/traces)",
     licence="MIT",
     example="gavel:physical_minimize_makespan.trace?throughputs=simulation_throughputs.json",

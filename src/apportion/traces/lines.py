@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from apportion.model.errors import InputError
+from apportion.traces.columns import shortened
 
 
 def read_lines(path: Path) -> list[str]:
@@ -46,7 +47,7 @@ def at_most(
     if bad.any():
         row = int(bad.arg_max() or 0)
         raise InputError(
-            f"found {text[row]!r}, expected at most {maximum:g}",
+            f"found {shortened(repr(text[row]), 80)}, expected at most {maximum:g}",
             file=path,
             row=row + 1 + header_rows,
             column=column,

@@ -29,7 +29,7 @@ MS_PER_S = 1000.0
 
 
 def read(path: Path, options: Options) -> Trace:
-    """Read `trace{1..4}.csv` of Muri (992 to 5,755 jobs), or `_pr` files, in which all jobs are submitted at 0.
+    """Read `trace{1..4}.csv` of Muri (992 to 5,755 jobs), or `_pr` files, where all are submitted at 0.
 
     Units of the file: **milliseconds** everywhere. `num_gpu` is the total of a job, `model_name` the profile.
     An iteration takes `iteration_time`, of which stage 0 (loading and preparing data on the CPU), 1 (the GPU)

@@ -14,7 +14,7 @@ from apportion.model.cluster_spec import read_cluster
 from apportion.model.errors import InputError
 from apportion.model.trace import QualityReport, Trace
 from apportion.model.workload import COLUMNS, Workload
-from apportion.traces.columns import number, read_delimited
+from apportion.traces.columns import number, read_delimited, shortened
 from apportion.traces.format import Format
 from apportion.traces.options import Options
 
@@ -114,7 +114,7 @@ def _read_parquet(path: Path) -> tuple[pl.DataFrame, datetime | None, str]:
     for name in NEEDED:
         if name not in frame.columns:
             raise InputError(
-                f"found columns {', '.join(frame.columns)}; expected {', '.join(NEEDED)}",
+                f"found columns {shortened(', '.join(frame.columns))}; expected {', '.join(NEEDED)}",
                 file=path,
                 column=name,
             )
@@ -187,7 +187,12 @@ def _models(cells: pl.Series) -> pl.Series:
 def _check(bad: pl.Series, cells: pl.Series, expected: str, path: Path, column: str) -> None:
     if bad.any():
         row = int(bad.arg_max() or 0)
-        raise InputError(f"found {cells[row]!r}, expected {expected}", file=path, row=row + 2, column=column)
+        raise InputError(
+            f"found {shortened(repr(cells[row]), 80)}, expected {expected}",
+            file=path,
+            row=row + 2,
+            column=column,
+        )
 
 
 def _moment(text: object, path: Path) -> datetime | None:

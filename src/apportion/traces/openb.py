@@ -115,9 +115,9 @@ def _with_times(
         source_wait_s=scheduled - created,
         status=state(raw["pod_phase"]) if "pod_phase" in raw.columns else pl.lit(None, dtype=pl.String),
         start=scheduled,
-        end=deleted.fill_null(last),
+        end=deleted,
         cut=deleted.is_null() | scheduled.is_null(),
-    )
+    ).with_columns(end=pl.col("end").fill_null(pl.lit(last, dtype=pl.Float64)))
     report.drop("no creation_time", int(created.null_count()))
     frame = frame.filter(pl.col("submit_s").is_not_null())
     if keep_pending:

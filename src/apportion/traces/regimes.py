@@ -1,4 +1,4 @@
-"""Batch sizes that change while a job trains: the profiles of Accordion and GNS as Shockwave's authors made them."""
+"""Batch sizes that change while a job trains: the Accordion and GNS profiles of Shockwave's artefact."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ GNS: dict[tuple[str, int, int], tuple[int, ...]] = {
 """(model, width, initial batch) -> epochs at which the batch has doubled once, twice, ..."""
 
 WARM_UP = 0.3
-"""Share of a job's epochs that an Accordion profile leaves at the initial batch, whatever the regime."""
+"""An Accordion profile leaves epochs up to WARM_UP x E, inclusive, at the initial batch, whatever the regime."""
 
 
 def epochs_of(model: str, batch: int, total_steps: int) -> int:
@@ -82,7 +82,7 @@ def batch_schedule(model: str, batch: int, width: int, mode: str, epochs: int) -
     """
     schedule = np.full(epochs, batch, dtype=np.int64)
     if mode == "accordion":
-        free = ~_critical(model, batch, epochs) & (np.arange(epochs) >= WARM_UP * epochs)
+        free = ~_critical(model, batch, epochs) & (np.arange(epochs) > WARM_UP * epochs)
         schedule[free] = max(batch, LARGEST_BATCH[model])
     elif mode == "gns":
         thresholds = GNS.get((model, width, batch), ())
@@ -97,7 +97,7 @@ def batch_schedule(model: str, batch: int, width: int, mode: str, epochs: int) -
 
 
 def _critical(model: str, batch: int, epochs: int) -> npt.NDArray[np.bool_]:
-    """Return which epochs Accordion holds critical, where gradients change fast: they keep the initial batch."""
+    """Return which epochs Accordion holds critical, where gradients change fast."""
     e = np.arange(epochs)
     if model == "ResNet-18":
         early = 20 if batch == 256 else 10

@@ -105,9 +105,9 @@ def load(spec: str | Path) -> Trace:
 
 
 def _pairs(query: str) -> dict[str, str]:
-    pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False)
-    if query and len(pairs) != len([p for p in query.split("&") if p]):
+    if query and not all("=" in pair for pair in query.split("&")):
         raise InputError(f"found ?{query}, expected ?key=value&key=value")
+    pairs = parse_qsl(query, keep_blank_values=True)
     keys = [key for key, _ in pairs]
     twice = [key for key in keys if keys.count(key) > 1]
     if twice:

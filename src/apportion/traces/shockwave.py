@@ -124,7 +124,7 @@ def _epochs(frame: pl.DataFrame, path: Path) -> pl.Series:
         epochs.append(epochs_of(model, batch, int(steps)) if batch and model in SAMPLES else None)
         if (epochs[-1] or 0) > MOST_EPOCHS:
             raise InputError(
-                f"found {int(steps)} steps, which make {epochs[-1]:,} epochs, expected at most {MOST_EPOCHS:,}",
+                f"found {int(steps)} steps ({epochs[-1]:,} epochs), expected at most {MOST_EPOCHS:,} epochs",
                 file=path,
                 row=row,
                 column="total_steps",
@@ -148,14 +148,14 @@ def _best_table(
     report.notes.append(f"run times from {table.name} on {GPU}")
     if off > SAME:
         report.notes.append(
-            f"{table.name} is not the table of this trace: total_steps / throughput is off its durations by {off:.0%} "
-            "and more for a tenth of the jobs"
+            f"{table.name} is not the table of this trace: total_steps / throughput is off its durations "
+            f"by {off:.0%} and more for a tenth of the jobs"
         )
     return timed, speeds
 
 
 def _profiled_s(frame: pl.DataFrame, speeds: pl.DataFrame) -> pl.Series:
-    """Return the sum of epoch durations after adaptation: (samples / batch) / throughput of that batch, each epoch.
+    """Return the sum over epochs of (samples / batch) / throughput of that batch, after adaptation.
 
     An epoch whose batch size the table does not know keeps the initial one: the artefact refuses such a
     change.
@@ -188,8 +188,8 @@ def looks_like_shockwave(lines: list[str]) -> bool:
 FORMAT = Format(
     name="shockwave",
     title="Shockwave: training jobs with static, Accordion or GNS batch sizes",
-    paper="Zheng et al., Shockwave: Fair and Efficient Cluster Scheduling for Dynamic Adaptation in Machine Learning, "
-    "NSDI'23",
+    paper="Zheng et al., Shockwave: Fair and Efficient Cluster Scheduling for Dynamic Adaptation in Machine "
+    "Learning, NSDI'23",
     source="https://github.com/uw-mad-dash/shockwave (scheduler/traces/reproduce)",
     licence="MIT",
     example="shockwave:120_jobs.trace?throughputs=tacc_throughputs.json",

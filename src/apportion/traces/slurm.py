@@ -20,7 +20,7 @@ from apportion.model.errors import InputError
 from apportion.model.trace import QualityReport, Trace
 from apportion.model.workload import Workload
 from apportion.traces import slurm_fields as fields
-from apportion.traces.columns import moment, number
+from apportion.traces.columns import moment, number, shortened
 from apportion.traces.filters import of_partition, without
 from apportion.traces.format import Format
 from apportion.traces.lines import unique_ids
@@ -95,7 +95,7 @@ def _jobs(table: SacctTable, path: Path) -> tuple[pl.DataFrame, datetime | None]
     ):
         if missing is not None:
             raise InputError(
-                f"found columns {', '.join(text.columns)}; expected JobID, Submit, Start and End or Elapsed",
+                f"found columns {shortened(', '.join(text.columns))}; expected JobID, Submit, Start and End or Elapsed",
                 file=path,
                 row=max(top, 1),
                 column=missing,
@@ -103,7 +103,7 @@ def _jobs(table: SacctTable, path: Path) -> tuple[pl.DataFrame, datetime | None]
     assert raw is not None
     if not {"End", "Elapsed", "ElapsedRaw"} & set(text.columns):
         raise InputError(
-            f"found columns {', '.join(text.columns)}; expected End or Elapsed",
+            f"found columns {shortened(', '.join(text.columns))}; expected End or Elapsed",
             file=path,
             row=max(top, 1),
             column="End",
@@ -221,7 +221,10 @@ def _check(bad: pl.Series, cell: pl.Series, expected: str, path: Path, column: s
     if bad.any():
         row = int(bad.arg_max() or 0)
         raise InputError(
-            f"found {cell[row]!r}, expected {expected}", file=path, row=row + 1 + top, column=column
+            f"found {shortened(repr(cell[row]), 80)}, expected {expected}",
+            file=path,
+            row=row + 1 + top,
+            column=column,
         )
 
 

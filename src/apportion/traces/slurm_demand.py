@@ -9,6 +9,7 @@ import polars as pl
 from apportion.model.errors import InputError
 from apportion.model.trace import QualityReport
 from apportion.traces import slurm_fields as fields
+from apportion.traces.columns import shortened
 from apportion.traces.lines import at_most
 from apportion.traces.slurm_table import SacctTable
 
@@ -70,7 +71,7 @@ def _counted(table: SacctTable, path: Path, names: tuple[str, ...], tres: str, m
         if bad.any():
             row = int(bad.arg_max() or 0)
             raise InputError(
-                f"found {text[row]!r}, expected a whole number",
+                f"found {shortened(repr(text[row]), 80)}, expected a whole number",
                 file=path,
                 row=row + 1 + table.header_rows,
                 column=name,

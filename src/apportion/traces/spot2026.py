@@ -34,7 +34,7 @@ CROWDED = 5.0
 
 
 def read(path: Path, options: Options) -> Trace:
-    """Read `job_info_df.csv` (466,867 jobs of 84 organisations, 184 days) and `node_info_df.csv` (4,278 nodes).
+    """Read `job_info_df.csv` (466,867 jobs, 84 organisations, 184 days) and `node_info_df.csv` (4,278 nodes).
 
     `path` is the folder of both or the job file, whose nodes are then looked for beside it. Units of the
     file: seconds from the first submission; vCPUs and GPUs of one worker. The `worker_num` workers of a job
@@ -83,7 +83,7 @@ def _jobs(path: Path, report: QualityReport) -> pl.DataFrame:
         raise InputError(
             f"found {kind[row][:40]!r}, expected HP or Spot", file=path, row=row + 2, column="job_type"
         )
-    # Thousandths of a GPU: a share of one device, or equal shares of the fewest devices that hold the request.
+    # Thousandths of a GPU: a share of one device, or equal shares of the fewest devices that hold it.
     milli = (number(raw, "gpu_request", path, minimum=0, maximum=1e6, required=True) * 1000).round()
     devices = (milli / 1000).ceil()
     report.repair(
@@ -122,7 +122,7 @@ def _note_hour_zero(submit_s: pl.Series, report: QualityReport) -> None:
     hours = float(submit_s.max() or 0.0) / HOUR_S  # type: ignore[arg-type]
     if hours > 1 and first > CROWDED * submit_s.len() / hours:
         report.notes.append(
-            f"hour 0 holds {first:,} jobs, most of them there before the trace began (from=3600 leaves them out)"
+            f"hour 0 holds {first:,} jobs, most of them older than the trace (from=3600 leaves them out)"
         )
 
 
@@ -145,8 +145,8 @@ def _nodes(path: Path) -> Cluster:
 FORMAT = Format(
     name="spot2026",
     title="Alibaba 2026: high-priority and spot jobs on six GPU models",
-    paper="Duan et al., GFS: A Preemptive Scheduling Framework for GPU Clusters with Predictive Spot Management, "
-    "ASPLOS'26",
+    paper="Duan et al., GFS: A Preemptive Scheduling Framework for GPU Clusters with Predictive Spot "
+    "Management, ASPLOS'26",
     source="https://github.com/alibaba/clusterdata (cluster-trace-v2026-spot-gpu)",
     licence="none stated by alibaba/clusterdata",
     example="spot2026:spot2026?from=30d&to=37d",

@@ -75,8 +75,8 @@ def with_throughput(
     if known["known"].null_count():
         row = int(known["known"].is_null().arg_max() or 0)
         raise InputError(
-            f"found {shortened(wanted['job_type'][row], 60)!r} on {wanted['scale_factor'][row]} GPUs, expected a job "
-            f"type and width of {table.name}",
+            f"found {shortened(wanted['job_type'][row], 60)!r} on {wanted['scale_factor'][row]} GPUs, "
+            f"expected a job type and width of {table.name}",
             file=path,
             row=row + 1,
             column="job_type",

@@ -79,7 +79,7 @@ def read(path: Path, options: Options) -> Trace:
 
 
 def looks_like_tiresias(lines: list[str]) -> bool:
-    """Say whether the header is exactly Tiresias', with or without Astraea's two columns, or its run-time list."""
+    """Say whether the header is exactly Tiresias', with or without Astraea's columns, or its run times."""
     header = frozenset(cell.strip().strip('"') for cell in lines[0].split(",")) if lines else frozenset()
     return header in (COLUMNS, COLUMNS | ASTRAEA, DISTRIBUTION)
 
