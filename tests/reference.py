@@ -19,7 +19,7 @@ MOST_EVENTS = 100_000
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node: `gpus` devices of `gpu_model` (one amount if `pooled`), CPU, memory, and the group that owns it."""
+    """A node: `gpus` devices of `gpu_model` (one amount if `pooled`), CPU, memory, the group that owns it."""
 
     gpus: int
     cpu_milli: int = 1 << 40
@@ -31,7 +31,7 @@ class NodeSpec:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A job: when it comes (s), how long it runs (s) and is thought to run, and what each of its tasks needs."""
+    """A job: when it comes, how long it runs and is thought to run (s), and what each of its tasks needs."""
 
     submit: float = 0.0
     duration: float = 1.0
@@ -54,7 +54,7 @@ class Settings:
 
     Parameters
     ----------
-    order: a name of `STATIC`, `fair[user]`, `fair[group]`, or one of `PREEMPTIVE`. placement: a name of `SCORES`.
+    order: a name of `STATIC`, `FAIR` or `PREEMPTIVE`. placement: a name of `SCORES`.
     backfill: skip, strict or easy (easy: static orders in an undivided cluster only).
     failures: (time, node, up), ascending in time. quantum .. queued_first: preemptive orders only.
     """
@@ -117,7 +117,7 @@ class Node:
         return sum(free >= shape.milli for free in self.free) >= shape.gpus
 
     def devices_for(self, shape: Shape) -> list[int]:
-        """Return the devices a fitting piece gets: the fullest that still have room, the lowest index on ties.
+        """Return the devices a fitting piece gets: the fullest that have room, the lowest index on ties.
 
         For whole devices that is the lowest idle ones, as only idle devices have room.
         """
@@ -164,7 +164,7 @@ def _change(node: Node, piece: Piece, sign: int) -> None:
 
 
 def utilisation(node: Node) -> float:
-    """Return the whole percent of CPU and GPU in use, as the simulator published with Alibaba PAI counts it."""
+    """Return the whole percent of CPU and GPU in use, as the simulator published with PAI counts it."""
     cpu = 1 - node.free_cpu / node.spec.cpu_milli if node.spec.cpu_milli else 0.0
     if node.spec.gpus == 0:
         return round(100 * cpu)
@@ -227,7 +227,7 @@ class Job:
 
 @dataclass(eq=False)
 class Run:
-    """One stretch of a job: `end` stays None while it runs, `due` is when it will end if nothing comes between."""
+    """One stretch of a job: `end` is None while it runs, `due` is when it ends if nothing comes between."""
 
     job: Job
     start: float
@@ -247,6 +247,11 @@ STATIC: dict[str, Callable[[Job], float]] = {
     "ljf": lambda job: -job.spec.duration,
     "smallest": lambda job: job.milli,
     "priority": lambda job: -job.spec.priority,
+}
+
+FAIR: dict[str, Callable[[Job], str]] = {
+    "fair[user]": lambda job: job.spec.user,
+    "fair[group]": lambda job: job.spec.group,
 }
 
 
@@ -371,13 +376,12 @@ class Simulation:
 
     def _in_order(self) -> list[Job]:
         order = self.settings.order
-        if order == "fair[user]":
-            key = {j: self._served(lambda other, j=j: other.spec.user == j.spec.user) for j in self.waiting}
-        elif order == "fair[group]":
-            key = {j: self._served(lambda other, j=j: other.spec.group == j.spec.group) for j in self.waiting}
-        else:
-            key = {j: STATIC[order](j) for j in self.waiting}
-        return sorted(self.waiting, key=lambda j: (key[j], j.row))
+        key = {job: STATIC[order](job) if order in STATIC else self._fair_key(job) for job in self.waiting}
+        return sorted(self.waiting, key=lambda job: (key[job], job.row))
+
+    def _fair_key(self, job: Job) -> float:
+        owner = FAIR[self.settings.order]
+        return self._served(lambda other: owner(other) == owner(job))
 
     # -- the three kinds of pass
 
@@ -413,7 +417,7 @@ class Simulation:
                 give_back(self.nodes, pieces)
 
     def _reserve(self, head: Job) -> tuple[float, list[Node]]:
-        """Return when the head of the queue can start by the estimates, and the nodes then, the head on them."""
+        """Return when the head of the queue can start by the estimates, and the nodes then with it on them."""
         future = copy.deepcopy(self.nodes)
         ends = {run: max(self.now, run.likely_end) for run in self.running}
         for end in sorted(set(ends.values())):
@@ -425,7 +429,7 @@ class Simulation:
         return INF, future
 
     def _also_fits(self, future: list[Node], pieces: list[Piece]) -> bool:
-        """Take the same nodes in the future too, if all pieces have room there beside the head of the queue."""
+        """Take the same nodes in the future too, if all pieces have room there beside the queue's head."""
         taken: list[Piece] = []
         for piece in pieces:
             if not future[piece.node].takes(piece.shape):
@@ -490,7 +494,7 @@ class Simulation:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as it is compared: `pieces` are (node, device bit set, GPUs of the piece); `end` None = still runs."""
+    """A run as it is compared: `pieces` are (node, device bit set, GPUs); `end` is None while it runs."""
 
     job: int
     start: float

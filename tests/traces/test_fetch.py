@@ -7,6 +7,7 @@ import http.server
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ class Site:
     def __init__(self) -> None:
         self.files = {"a.bin": DATA, "b.bin": b"second"}
         self.ranges = True
+        self.says_length = True
         self.cut_after: int | None = None
         self.etag = '"one"'
         self.asked: list[tuple[str, str | None]] = []
@@ -55,7 +57,8 @@ def site() -> Iterator[Site]:
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-            self.send_header("Content-Length", str(len(data) - start))
+            if here.says_length:
+                self.send_header("Content-Length", str(len(data) - start))
             self.send_header("ETag", here.etag)
             self.end_headers()
             self.wfile.write(data[start : here.cut_after])
@@ -129,6 +132,20 @@ def test_a_file_that_changed_meanwhile_starts_over(site: Site, tmp_path: Path) -
         fetch("two", tmp_path, base_url=site.url)
     site.cut_after, site.etag, site.files["b.bin"] = None, '"two"', b"changed"
     assert fetch("two", tmp_path, base_url=site.url).read_bytes() == b"changed"
+
+
+def test_a_cut_is_noticed_by_the_published_size_where_the_server_is_silent(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Part("a.bin", "http://127.0.0.1:1/a.bin", size=len(DATA))
+    monkeypatch.setitem(DOWNLOADS, "one", replace(DOWNLOADS["one"], parts=(part,)))
+    site.says_length, site.cut_after = False, 1000
+    with pytest.raises(InputError, match=r"broke after 1,000 of 262,144 bytes"):
+        fetch("one", tmp_path, base_url=site.url)
+    site.cut_after = None
+    seen: list[tuple[int, int | None]] = []
+    fetch("one", tmp_path, base_url=site.url, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (len(DATA), len(DATA))
 
 
 def test_a_server_without_ranges_starts_over(site: Site, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from apportion.model.errors import InputError
 from apportion.traces import registry
 from apportion.traces.format import Format
 from apportion.traces.registry import FORMATS, all_formats, get_format, load, recognise
+from conftest import real_data
 
 
 def spec(name: str, folder: Path) -> str:
@@ -45,6 +46,32 @@ def test_a_bare_path_is_recognised(name: str, tmp_path: Path) -> None:
     location, options = SAMPLES[name].write(tmp_path)
     assert recognise(location).name == name
     assert len(load(f"{location}?{options}" if options else location).workload) == SAMPLES[name].jobs
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        (("openb",), "openb"),
+        (("philly", "philly.csv"), "philly"),
+        (("gaia", "pai-100k.csv"), "gaia"),
+        (("chronus", "trace_job_Philly_SLO.csv"), "chronus"),
+        (("tiresias", "60_job.csv"), "tiresias"),
+        (("astraea", "fake_job.csv"), "tiresias"),
+        (("mirage", "ls6-a100.log"), "slurm"),
+        (("gavel", "physical_max_min_fairness.trace"), "gavel"),
+        (("shockwave", "120_jobs.trace"), "shockwave"),
+    ],
+)
+def test_published_files_are_recognised(parts: tuple[str, ...], name: str) -> None:
+    assert recognise(real_data(*parts)).name == name
+
+
+@pytest.mark.parametrize(
+    "parts", [("carbon", "DE_2022.csv"), ("helios", "venus_vc_config.csv"), ("README.md",)]
+)
+def test_files_that_are_no_traces_fit_nothing(parts: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="no known format fits"):
+        recognise(real_data(*parts))
 
 
 def test_a_parquet_file_is_native(tmp_path: Path) -> None:

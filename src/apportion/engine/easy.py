@@ -11,13 +11,17 @@ import numpy as np
 
 from apportion.engine import bits
 from apportion.engine.fit import fits, give_back, take
-from apportion.engine.jit import inner
+from apportion.engine.jit import compiled, inner
 from apportion.engine.layout import DONE, GROW, KEY_JOB
-from apportion.engine.moves import commit, dequeue, has_room_to_log, place, start, unplace
+from apportion.engine.moves import commit, dequeue, has_room_to_log, start, unplace
 from apportion.engine.passes import any_kind_fits, sorted_pending
+from apportion.engine.sorting import sorted_by
 from apportion.engine.world import (
+    PASS_SIGNATURE,
     active,
     ahead,
+    call_kind,
+    call_score,
     job_at,
     jobs,
     kinds,
@@ -32,16 +36,15 @@ from apportion.engine.world import (
 )
 
 
-@inner
-def pass_easy(w, score, device, job_key):
+@compiled(PASS_SIGNATURE)
+def pass_easy(w):
     """Start the first jobs of every partition while they fit, then backfill behind the first that does not."""
-    ties = w.ties
     lines = np.empty(w.active_count, np.int32)
     for i in range(lines.size):
         lines[i] = active(w)[i]
     for q in lines:
         if w.mode == KEY_JOB:
-            order = sorted_pending(w, score, job_key, queues(w)[q].part)
+            order = sorted_pending(w, queues(w)[q].part)
         else:
             order = _pending_in_order(w, q)
         for i in range(order.size):
@@ -49,10 +52,10 @@ def pass_easy(w, score, device, job_key):
             kind = kinds(w)[jobs(w)[j].kind]
             if not has_room_to_log(w, kind.pieces):
                 return GROW
-            if start(w, j, kind, score, device, ties):
+            if start(w, j, kind):
                 dequeue(w, j)
             else:
-                if any_kind_fits(w, score) and not _backfill(w, order[i:], score, device):
+                if any_kind_fits(w) and not _backfill(w, order[i:]):
                     return GROW
                 break
     return DONE
@@ -78,7 +81,7 @@ def expected_end(w, j):
 
 
 @inner
-def _reserve(w, head, score, device):
+def _reserve(w, head):
     """Turn the scratch nodes into those of the reservation, with the head in place; return its time."""
     later = ahead(w)
     for n in range(later.size):
@@ -88,7 +91,7 @@ def _reserve(w, head, score, device):
     ends = np.empty(now_running.size)
     for i in range(now_running.size):
         ends[i] = expected_end(w, now_running[i])
-    order = np.argsort(ends, kind="mergesort")
+    order = sorted_by(ends, now_running)
     task = tasks(w)[kind.shape]
     room = 0
     for n in range(later.size):
@@ -96,7 +99,7 @@ def _reserve(w, head, score, device):
     i = 0
     time = w.now
     while True:
-        if room >= kind.count and _put_ahead(w, later, kind, score, device):
+        if room >= kind.count and _put_ahead(w, later, kind):
             return time
         if i == order.size:
             return np.inf
@@ -113,7 +116,7 @@ def _reserve(w, head, score, device):
 
 
 @inner
-def _put_ahead(w, later, kind, score, device):
+def _put_ahead(w, later, kind):
     masks = np.empty(kind.pieces, np.int64)
     chosen = np.empty(kind.pieces, np.int64)
     for piece in range(kind.pieces):
@@ -122,7 +125,7 @@ def _put_ahead(w, later, kind, score, device):
         low = np.inf
         for n in range(later.size):
             if fits(later[n], task) > 0:
-                s = score(later[n], task)
+                s = call_score(w.score_kernel, later[n], task)
                 if best < 0 or s < low:
                     best, low = n, s
         if best < 0:
@@ -131,17 +134,16 @@ def _put_ahead(w, later, kind, score, device):
                 give_back(later[chosen[p]], undo, masks[p])
             return False
         chosen[piece] = best
-        masks[piece] = take(later[best], task, device)
+        masks[piece] = take(later[best], task, w.device_kernel)
     return True
 
 
 @inner
-def _backfill(w, order, score, device):
+def _backfill(w, order):
     """Start what does not delay `order[0]`; return whether the log had room for it."""
     now = w.now
     stamp = w.passes
-    ties = w.ties
-    time = _reserve(w, order[0], score, device)
+    time = _reserve(w, order[0])
     later = ahead(w)
     for i in range(1, order.size):
         j = order[i]
@@ -154,9 +156,9 @@ def _backfill(w, order, score, device):
         ends_before = now + (job.remaining + job.estimate - job.work) <= time
         if not ends_before and kind.stuck == w.run_count:
             continue
-        if not place(w, kind, score, device, ties):
+        if call_kind(w.place_kernel, w, kind) == 0:
             kind.blocked = stamp
-        elif ends_before or _beside_head(w, later, kind, device):
+        elif ends_before or _beside_head(w, later, kind):
             commit(w, j, kind)
             dequeue(w, j)
         else:
@@ -166,7 +168,7 @@ def _backfill(w, order, score, device):
 
 
 @inner
-def _beside_head(w, later, kind, device):
+def _beside_head(w, later, kind):
     """Say whether the places just found are free beside the head at its reservation, and take them there if so."""
     first = w.put_count
     masks = np.empty(kind.pieces, np.int64)
@@ -178,5 +180,5 @@ def _beside_head(w, later, kind, device):
                 back = puts(w)[first + p]
                 give_back(later[back.node], tasks(w)[back.shape], masks[p])
             return False
-        masks[piece] = take(later[put.node], task, device)
+        masks[piece] = take(later[put.node], task, w.device_kernel)
     return True

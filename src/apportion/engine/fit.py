@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apportion.engine.jit import inner
 from apportion.engine.layout import UNBOUNDED
+from apportion.engine.world import call_device
 
 
 @inner
@@ -55,7 +56,7 @@ def _gangs_of_shares(node, task, most):
 
 @inner
 def take(node, task, device):
-    """Allocate one task; return the bit set of its devices (0 in a pool)."""
+    """Allocate one task; return the bit set of its devices (0 in a pool). `device`: address of the device rule."""
     node.free_cpu -= task.cpu
     node.free_memory -= task.memory
     node.tasks += 1
@@ -76,7 +77,7 @@ def take(node, task, device):
         node.idle -= task.gpus
         return mask
     while left > 0:
-        d = device(node, task) if task.gpus == 1 else _fullest_device(node, task, mask)
+        d = call_device(device, node, task) if task.gpus == 1 else _fullest_device(node, task, mask)
         if node.free[d] == 1000:
             node.idle -= 1
         node.free[d] -= task.milli

@@ -11,7 +11,7 @@ import numpy as np
 from apportion.engine.fit import fits
 from apportion.engine.jit import inner
 from apportion.engine.layout import TIES_RANDOM
-from apportion.engine.world import changed, nodes, rooms, scores, slot_of, slots, tasks, winner
+from apportion.engine.world import call_score, changed, nodes, rooms, scores, slot_of, slots, tasks, winner
 
 
 @inner
@@ -33,22 +33,22 @@ def draw(w, n):
 
 
 @inner
-def current(w, shape, score):
+def current(w, shape):
     """Return the slot of a shape, up to date with every node."""
     k = slot_of(w)[shape]
     if k < 0:
         k = _claim(w, shape)
-        _rebuild(w, k, shape, score)
+        _rebuild(w, k, shape)
         return k
     behind = w.seen - slots(w)[k].synced
     if behind == 0:
         return k
     if behind > w.nodes_n or behind > w.changed_n:
-        _rebuild(w, k, shape, score)
+        _rebuild(w, k, shape)
         return k
     ring = w.changed_n
     for v in range(slots(w)[k].synced, w.seen):
-        _refresh(w, k, shape, changed(w)[v % ring], score)
+        _refresh(w, k, shape, changed(w)[v % ring])
     slots(w)[k].synced = w.seen
     return k
 
@@ -71,7 +71,7 @@ def _claim(w, shape):
 
 
 @inner
-def _rebuild(w, k, shape, score):
+def _rebuild(w, k, shape):
     task = tasks(w)[shape]
     room = rooms(w)[k * w.nodes_n : (k + 1) * w.nodes_n]
     score_of = scores(w)[k * w.leaves : (k + 1) * w.leaves]
@@ -80,7 +80,7 @@ def _rebuild(w, k, shape, score):
         node = nodes(w)[n]
         room[n] = fits(node, task)
         total += room[n]
-        score_of[n] = score(node, task) if room[n] > 0 else np.inf
+        score_of[n] = call_score(w.score_kernel, node, task) if room[n] > 0 else np.inf
     slots(w)[k].total = total
     best = winner(w)[k * w.leaves : (k + 1) * w.leaves]
     for v in range(w.leaves - 1, 0, -1):
@@ -99,7 +99,7 @@ def _better(score_of, best, v):
 
 
 @inner
-def _refresh(w, k, shape, n, score):
+def _refresh(w, k, shape, n):
     task = tasks(w)[shape]
     node = nodes(w)[n]
     at = k * w.nodes_n + n
@@ -110,7 +110,7 @@ def _refresh(w, k, shape, n, score):
         rooms(w)[at] = room
     elif room == 0:
         return
-    s = score(node, task) if room > 0 else np.inf
+    s = call_score(w.score_kernel, node, task) if room > 0 else np.inf
     if s == scores(w)[k * w.leaves + n]:
         return
     score_of = scores(w)[k * w.leaves : (k + 1) * w.leaves]
@@ -126,12 +126,12 @@ def _refresh(w, k, shape, n, score):
 
 
 @inner
-def best_node(w, k, ties):
+def best_node(w, k):
     """Return the node with the smallest score in slot k (ties: the first, or any), or -1."""
     if slots(w)[k].total == 0:
         return -1
     best = np.int64(winner(w)[k * w.leaves + 1]) if w.leaves > 1 else np.int64(0)
-    if ties != TIES_RANDOM:
+    if w.ties != TIES_RANDOM:
         return best
     score_of = scores(w)[k * w.leaves : k * w.leaves + w.nodes_n]
     low = score_of[best]

@@ -1,16 +1,19 @@
-"""How the engine's functions are compiled, and how they reach the arrays of a run.
+"""How the engine's functions are compiled, and how they reach the arrays and the kernels of a run.
 
 A run has some thirty arrays. Handing them to every compiled function as arguments costs more than the work itself, so
-they are reached through one record, `Root`, that holds their addresses; the record is passed by reference.
+they are reached through one record, `Root`, that holds their addresses; the record is passed by reference. The parts
+that differ between runs (a placement's score, an order's key, the scheduling pass) are called through their addresses
+as well: each is compiled once, by itself, and only when it is used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
 entry: Any = njit(cache=True, nogil=True)
@@ -18,6 +21,67 @@ entry: Any = njit(cache=True, nogil=True)
 
 inner: Any = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For functions that only compiled code calls."""
+
+
+class Kernel:
+    """A function of a fixed signature that compiled code calls by its address; it is compiled when first needed."""
+
+    def __init__(self, signature: Any, function: Callable[..., Any]) -> None:
+        self.signature, self.function = signature, function
+        self.__doc__ = function.__doc__
+
+    @cached_property
+    def _compiled(self) -> Any:
+        try:
+            return cfunc(self.signature, cache=True)(self.function)
+        except RuntimeError:  # typed at a prompt: there is no file to keep the compiled form beside
+            return cfunc(self.signature)(self.function)
+
+    @property
+    def address(self) -> int:
+        """Where the compiled function is; valid as long as this object lives."""
+        return int(self._compiled.address)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the Python function itself, uncompiled."""
+        return self.function(*arguments)
+
+
+def compiled(signature: Any) -> Callable[[Callable[..., Any]], Kernel]:
+    """Return a decorator that makes a `Kernel` of a function."""
+
+    def decorate(function: Callable[..., Any]) -> Kernel:
+        return Kernel(signature, function)
+
+    return decorate
+
+
+def caller(signature: Any) -> Any:
+    """Return a compiled `call(address, ...)` for functions of one or two arguments of that signature."""
+
+    def codegen(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        arguments = [context.get_value_type(t) for t in signature.args]
+        result = context.get_value_type(signature.return_type)
+        function = builder.inttoptr(values[0], ir.FunctionType(result, arguments).as_pointer())
+        given = [
+            context.cast(builder, value, have, want)
+            for value, have, want in zip(values[1:], sig.args[1:], signature.args, strict=True)
+        ]
+        return builder.call(function, given)
+
+    if len(signature.args) == 1:
+
+        @intrinsic
+        def call(typingctx: Any, address: Any, a: Any) -> Any:
+            return signature.return_type(types.int64, *signature.args), codegen
+
+        return call
+
+    @intrinsic
+    def call_two(typingctx: Any, address: Any, a: Any, b: Any) -> Any:
+        return signature.return_type(types.int64, *signature.args), codegen
+
+    return call_two
 
 
 @intrinsic
@@ -38,16 +102,3 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), codegen
-
-
-def reach(dtype: Any) -> Any:
-    """Return a compiled `view(address, size)` of an array of `dtype`."""
-
-    @njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    def view(address, size):
-        return carray(pointer(address), (size,), dtype)
-
-    return view
-
-
-__all__ = ["carray", "entry", "inner", "np", "pointer", "reach", "trailing_zeros"]

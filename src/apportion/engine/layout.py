@@ -90,11 +90,6 @@ JOB_KEY_SIGNATURE = types.float64(JOB_T, types.float64)
 SHARE_KEY_SIGNATURE = types.float64(SHARE_T, types.float64)
 """A sharing order: (what a user or group has received, now) -> key; the smallest goes first."""
 
-SCORE_T = types.FunctionType(SCORE_SIGNATURE)
-DEVICE_T = types.FunctionType(DEVICE_SIGNATURE)
-JOB_KEY_T = types.FunctionType(JOB_KEY_SIGNATURE)
-SHARE_KEY_T = types.FunctionType(SHARE_KEY_SIGNATURE)
-
 # backfill modes
 SKIP, STRICT, EASY = 0, 1, 2
 # how the order's keys come to be

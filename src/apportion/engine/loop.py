@@ -6,14 +6,11 @@ import math
 
 import numpy as np
 
-from apportion.engine.easy import pass_easy
 from apportion.engine.index import touch
 from apportion.engine.jit import entry, inner
 from apportion.engine.layout import (
     DONE,
-    EASY,
     GROW,
-    KEY_JOB,
     KEY_NONE,
     KEY_PREEMPTIVE,
     PAUSE,
@@ -22,13 +19,12 @@ from apportion.engine.layout import (
     ROUND,
 )
 from apportion.engine.moves import enqueue, finish, next_end, pop_end, stop
-from apportion.engine.passes import pass_heads, pass_keys
-from apportion.engine.preempt import pass_preemptive, wait
-from apportion.engine.world import heap, jobs, nodes, outside, parts, puts, reach, running, runs
+from apportion.engine.waiting import wait
+from apportion.engine.world import call_pass, heap, jobs, nodes, outside, parts, puts, reach, running, runs
 
 
 @entry
-def run(root, score, device, job_key, share_key):
+def run(root):
     """Run until nothing is left to happen (`DONE`), the log is full (`GROW`), an allocator is due (`ROUND`), or a slice
     of events is over (`PAUSE`). Call again to go on."""
     w = root[0]
@@ -40,7 +36,7 @@ def run(root, score, device, job_key, share_key):
             due = _advance(w)
             if due == DONE:
                 return DONE
-            changed = _ends(w) + _failures(w, job_key) + _arrivals(w, job_key)
+            changed = _ends(w) + _failures(w) + _arrivals(w)
             if w.wake_at <= w.now:
                 w.wake_at = np.inf
             w.pass_due = 1
@@ -50,7 +46,7 @@ def run(root, score, device, job_key, share_key):
                 if w.round_at <= w.now or (w.wake_on_change and changed > 0):
                     return ROUND
                 continue
-        if _schedule(w, score, device, job_key, share_key) == GROW:
+        if w.pending > 0 and call_pass(w.pass_kernel, w) == GROW:
             return GROW
         w.pass_due = 0
         w.released = 0
@@ -93,24 +89,24 @@ def _ends(w):
 
 
 @inner
-def _arrivals(w, job_key):
+def _arrivals(w):
     n = 0
     now = w.now
     while w.arrived < w.jobs_n and jobs(w)[w.arrived].submit <= now:
         j = w.arrived
         w.arrived += 1
         if jobs(w)[j].state != REJECTED:
-            _admit(w, j, job_key)
+            _admit(w, j)
             n += 1
     w.events += n
     return n
 
 
 @inner
-def _admit(w, j, job_key):
+def _admit(w, j):
     mode = w.mode
     if mode == KEY_PREEMPTIVE:
-        wait(w, j, job_key)
+        wait(w, j)
     elif mode == KEY_NONE:
         jobs(w)[j].state = PENDING
         jobs(w)[j].sequence = w.sequence
@@ -121,7 +117,7 @@ def _admit(w, j, job_key):
 
 
 @inner
-def _failures(w, job_key):
+def _failures(w):
     n = 0
     while w.outside_at < w.outside_n and outside(w)[w.outside_at].time <= w.now:
         i = w.outside_at
@@ -138,14 +134,14 @@ def _failures(w, job_key):
         if outside(w)[i].up:
             w.released += 1
         else:
-            _kill_jobs_on(w, node, job_key)
+            _kill_jobs_on(w, node)
         n += 1
     w.events += n
     return n
 
 
 @inner
-def _kill_jobs_on(w, node, job_key):
+def _kill_jobs_on(w, node):
     """Stop every job with a task on a failed node; it starts again from its last checkpoint."""
     hit = np.empty(w.running_count, np.int64)
     n = 0
@@ -167,20 +163,7 @@ def _kill_jobs_on(w, node, job_key):
         kept = math.floor(done / interval) * interval if interval > 0 else 0.0
         job.remaining = job.work - kept
         job.restarts += 1
-        _admit(w, j, job_key)
-
-
-@inner
-def _schedule(w, score, device, job_key, share_key):
-    if w.pending == 0:
-        return DONE
-    if w.mode == KEY_PREEMPTIVE:
-        return pass_preemptive(w, score, device, job_key)
-    if w.backfill == EASY:
-        return pass_easy(w, score, device, job_key)
-    if w.mode == KEY_JOB:
-        return pass_keys(w, score, device, job_key)
-    return pass_heads(w, score, device, share_key)
+        _admit(w, j)
 
 
 @entry

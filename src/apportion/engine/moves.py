@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from apportion.engine import bits
-from apportion.engine.fit import give_back, take
-from apportion.engine.index import best_node, current, touch
+from apportion.engine.fit import give_back
+from apportion.engine.index import touch
 from apportion.engine.jit import inner
 from apportion.engine.layout import ENDED, KEY_SHARE, PENDING, RUNNING
 from apportion.engine.world import (
     active,
+    call_kind,
     heap,
     jobs,
     kinds,
@@ -21,7 +22,6 @@ from apportion.engine.world import (
     running,
     runs,
     shares,
-    slots,
     tasks,
     touched,
     words,
@@ -74,44 +74,9 @@ def dequeue(w, j):
 
 
 @inner
-def room_for(w, kind, score):
-    """Say whether the pieces of a class can fit now (for a job with a smaller last piece: whether they may)."""
-    k = current(w, kind.shape, score)
-    if slots(w)[k].total < kind.count:
-        return False
-    if kind.rest >= 0:
-        k = current(w, kind.rest, score)
-        return slots(w)[k].total > 0
-    return True
-
-
-@inner
-def place(w, kind, score, device, ties):
-    """Allocate every piece of a class, or nothing; the places go to the end of `puts`. Return whether it fitted."""
-    if not room_for(w, kind, score):
-        return False
-    first = w.put_count
-    for piece in range(kind.pieces):
-        shape = kind.shape if piece < kind.count else kind.rest
-        n = best_node(w, current(w, shape, score), ties)
-        if n < 0:
-            for p in range(first, first + piece):
-                put = puts(w)[p]
-                give_back(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
-                touch(w, put.node)
-            return False
-        put = puts(w)[first + piece]
-        put.mask = take(nodes(w)[n], tasks(w)[shape], device)
-        put.node = n
-        put.shape = shape
-        touch(w, n)
-    return True
-
-
-@inner
-def start(w, j, kind, score, device, ties):
+def start(w, j, kind):
     """Start job j if it fits; return whether it did. The caller takes it out of its queue."""
-    if not place(w, kind, score, device, ties):
+    if call_kind(w.place_kernel, w, kind) == 0:
         return False
     commit(w, j, kind)
     return True

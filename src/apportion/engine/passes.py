@@ -5,28 +5,31 @@ from __future__ import annotations
 import numpy as np
 
 from apportion.engine import bits
-from apportion.engine.index import current
-from apportion.engine.jit import inner
+from apportion.engine.jit import compiled, inner
 from apportion.engine.layout import DONE, GROW, KEY_SHARE, SKIP, STRICT
-from apportion.engine.moves import accrue, dequeue, has_room_to_log, room_for, start
+from apportion.engine.moves import accrue, dequeue, has_room_to_log, start
+from apportion.engine.sorting import sorted_by
+from apportion.engine.waiting import fill_view
 from apportion.engine.world import (
+    PASS_SIGNATURE,
     active,
+    call_job_key,
+    call_kind,
+    call_share_key,
     candidates,
-    extra,
     job_at,
     jobs,
     kinds,
     levels,
     queues,
     shares,
-    subject,
     touched,
     words,
 )
 
 
-@inner
-def pass_heads(w, score, device, share_key):
+@compiled(PASS_SIGNATURE)
+def pass_heads(w):
     """Start jobs by static keys, or by the share of their user or group; only heads of queues are looked at.
 
     Under `skip` a queue holds jobs that ask for the same, so a head that does not fit speaks for all of them; when
@@ -41,7 +44,7 @@ def pass_heads(w, score, device, share_key):
     if strict or w.released > 0:
         for i in range(w.active_count):
             q = active(w)[i]
-            if strict or room_for(w, kinds(w)[queues(w)[q].kind], score):
+            if strict or call_kind(w.room_kernel, w, kinds(w)[queues(w)[q].kind]) != 0:
                 chosen[n] = q
                 n += 1
     else:
@@ -63,7 +66,7 @@ def pass_heads(w, score, device, share_key):
             if shared:
                 share = shares(w)[queues(w)[q].share]
                 accrue(share, now)
-                key = share_key(share, now)
+                key = call_share_key(w.share_key_kernel, share, now)
             if best < 0 or key < best_key or (key == best_key and rank < best_rank):
                 best, best_rank, best_key = i, rank, key
         q = chosen[best]
@@ -71,7 +74,7 @@ def pass_heads(w, score, device, share_key):
         kind = kinds(w)[jobs(w)[j].kind]
         if not has_room_to_log(w, kind.pieces):
             return GROW
-        if start(w, j, kind, score, device, w.ties):
+        if start(w, j, kind):
             dequeue(w, j)
             if queues(w)[q].head < 0:
                 n -= 1
@@ -91,28 +94,7 @@ def pass_heads(w, score, device, share_key):
 
 
 @inner
-def fill_view(w, j, now):
-    """Describe job j as a `JOB` record for a dynamic key."""
-    job = jobs(w)[j]
-    view = subject(w)[0]
-    ran = (now - job.started) * job.rate if job.run >= 0 else 0.0
-    view.submit = job.submit
-    view.duration = job.estimate
-    view.gpus = kinds(w)[job.kind].milli / 1000
-    view.attained = max(job.work - job.remaining + ran, 0.0)
-    view.remaining = job.remaining - ran
-    view.running = 1 if job.run >= 0 else 0
-    view.preemptions = job.preemptions
-    more = extra(w)[j]
-    view.priority = more.priority
-    view.deadline = more.deadline
-    view.user = more.user
-    view.group = more.group
-    return view
-
-
-@inner
-def sorted_pending(w, score, job_key, part):
+def sorted_pending(w, part):
     """Return the pending jobs of a partition (-1: all that may fit) by dynamic key, ties by rank."""
     now = w.now
     n = 0
@@ -121,7 +103,11 @@ def sorted_pending(w, score, job_key, part):
         q = active(w)[i]
         if part >= 0 and queues(w)[q].part != part:
             continue
-        if part < 0 and queues(w)[q].kind >= 0 and not room_for(w, kinds(w)[queues(w)[q].kind], score):
+        if (
+            part < 0
+            and queues(w)[q].kind >= 0
+            and not call_kind(w.room_kernel, w, kinds(w)[queues(w)[q].kind]) != 0
+        ):
             continue
         slot = queues(w)[q].head
         while slot >= 0:
@@ -129,30 +115,28 @@ def sorted_pending(w, score, job_key, part):
             n += 1
             slot = bits.first_from(words(w), levels(w), slot + 1, queues(w)[q].end)
     found = found[:n]
-    ranks = np.empty(n, np.int32)
-    for i in range(n):
-        ranks[i] = jobs(w)[found[i]].rank
-    found = found[np.argsort(ranks, kind="mergesort")]
+    ranks = np.empty(n, np.int64)
     keys = np.empty(n)
     for i in range(n):
-        keys[i] = job_key(fill_view(w, found[i], now), now)
-    return found[np.argsort(keys, kind="mergesort")]
+        ranks[i] = jobs(w)[found[i]].rank
+        keys[i] = call_job_key(w.job_key_kernel, fill_view(w, found[i], now), now)
+    return found[sorted_by(keys, ranks)]
 
 
-@inner
-def pass_keys(w, score, device, job_key):
+@compiled(PASS_SIGNATURE)
+def pass_keys(w):
     """Start jobs by a key that changes with time: every pending job that may fit is looked at."""
     strict = w.backfill != SKIP
     stamp = w.passes
     blocked = np.zeros(w.parts_n, np.bool_)
-    for j in sorted_pending(w, score, job_key, -1):
+    for j in sorted_pending(w, -1):
         kind = kinds(w)[jobs(w)[j].kind]
         part = jobs(w)[j].part
         if blocked[part] or kind.blocked == stamp:
             continue
         if not has_room_to_log(w, kind.pieces):
             return GROW
-        if start(w, j, kind, score, device, w.ties):
+        if start(w, j, kind):
             dequeue(w, j)
         elif strict:
             blocked[part] = True
@@ -162,10 +146,10 @@ def pass_keys(w, score, device, job_key):
 
 
 @inner
-def any_kind_fits(w, score):
+def any_kind_fits(w):
     """Say whether a pending class may fit now."""
     for k in range(w.kinds_n):
-        if kinds(w)[k].pending > 0 and room_for(w, kinds(w)[k], score):
+        if kinds(w)[k].pending > 0 and call_kind(w.room_kernel, w, kinds(w)[k]) != 0:
             return True
     return False
 
@@ -178,9 +162,3 @@ def least_pending(w):
         if kinds(w)[k].pending > 0 and kinds(w)[k].milli < least:
             least = kinds(w)[k].milli
     return least
-
-
-@inner
-def total_room(w, shape, score):
-    """Return how many tasks of a shape fit now, over all nodes."""
-    return w.total[current(w, shape, score)]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import cfunc
 
+from apportion.engine.jit import Kernel, compiled
 from apportion.engine.layout import (
     DEVICE_SIGNATURE,
     F8,
@@ -23,28 +23,25 @@ from apportion.engine.layout import (
     TIES_FIRST,
 )
 
-Kernel = Any
-"""A compiled function with one of the signatures of `layout`."""
-
 
 def score_kernel(function: Callable[..., Any]) -> Kernel:
     """Compile `score(node, task) -> float`: among the nodes that fit, the smallest score gets the task."""
-    return cfunc(SCORE_SIGNATURE, cache=True)(function)
+    return compiled(SCORE_SIGNATURE)(function)
 
 
 def device_kernel(function: Callable[..., Any]) -> Kernel:
     """Compile `device(node, task) -> int`: the device a task that shares one gets."""
-    return cfunc(DEVICE_SIGNATURE, cache=True)(function)
+    return compiled(DEVICE_SIGNATURE)(function)
 
 
 def job_key_kernel(function: Callable[..., Any]) -> Kernel:
     """Compile `key(job, now) -> float`: the pending job with the smallest key goes first."""
-    return cfunc(JOB_KEY_SIGNATURE, cache=True)(function)
+    return compiled(JOB_KEY_SIGNATURE)(function)
 
 
 def share_key_kernel(function: Callable[..., Any]) -> Kernel:
     """Compile `key(share, now) -> float`: jobs of the user or group with the smallest key go first."""
-    return cfunc(SHARE_KEY_SIGNATURE, cache=True)(function)
+    return compiled(SHARE_KEY_SIGNATURE)(function)
 
 
 @device_kernel
@@ -90,7 +87,7 @@ class OrderPlan:
 
     mode: int
     keys: F8 | None = None
-    kernel: Kernel = None
+    kernel: Kernel | None = None
     share: Any = None
     weights: F8 | None = None
     conserve: bool = True

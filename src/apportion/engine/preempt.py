@@ -9,39 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from apportion.engine.jit import inner
-from apportion.engine.layout import DONE, GROW, PENDING
+from apportion.engine.jit import compiled, inner
+from apportion.engine.layout import DONE, GROW
 from apportion.engine.moves import has_room_to_log, start, stop
-from apportion.engine.passes import any_kind_fits, fill_view, least_pending
-from apportion.engine.world import jobs, kinds, parts, running, waiting
-
-
-@inner
-def wait(w, j, job_key):
-    """Put job j among the waiting jobs of its partition, which are kept in order of their keys."""
-    job = jobs(w)[j]
-    now = w.now
-    job.state = PENDING
-    job.sequence = w.sequence
-    w.sequence += 1
-    w.pending += 1
-    kinds(w)[job.kind].pending += 1
-    key = job_key(fill_view(w, j, now), now)
-    first = parts(w)[job.part].first
-    n = parts(w)[job.part].waiting
-    line = waiting(w)
-    low, high = first, first + n
-    while low < high:
-        middle = (low + high) >> 1
-        if line[middle].key <= key:
-            low = middle + 1
-        else:
-            high = middle
-    for i in range(first + n, low, -1):
-        line[i] = line[i - 1]
-    line[low].key = key
-    line[low].job = j
-    parts(w)[job.part].waiting += 1
+from apportion.engine.passes import any_kind_fits, least_pending
+from apportion.engine.sorting import sorted_by
+from apportion.engine.waiting import fill_view, wait
+from apportion.engine.world import PASS_SIGNATURE, call_job_key, jobs, kinds, parts, running, waiting
 
 
 @inner
@@ -60,28 +34,26 @@ def _leave(w, j, at):
 
 
 @inner
-def _refresh_keys(w, part, job_key):
+def _refresh_keys(w, part):
     now = w.now
     first = parts(w)[part].first
     n = parts(w)[part].waiting
     line = waiting(w)
     found = np.empty(n, np.int32)
     sequence = np.empty(n, np.int64)
+    keys = np.empty(n)
     for i in range(n):
         found[i] = line[first + i].job
         sequence[i] = jobs(w)[found[i]].sequence
-    found = found[np.argsort(sequence, kind="mergesort")]
-    keys = np.empty(n)
-    for i in range(n):
-        keys[i] = job_key(fill_view(w, found[i], now), now)
-    order = np.argsort(keys, kind="mergesort")
+        keys[i] = call_job_key(w.job_key_kernel, fill_view(w, found[i], now), now)
+    order = sorted_by(keys, sequence)
     for i in range(n):
         line[first + i].key = keys[order[i]]
         line[first + i].job = found[order[i]]
 
 
 @inner
-def _running_by_key(w, part, job_key):
+def _running_by_key(w, part):
     """Return the running jobs of a partition and their keys, ascending; ties by the time they started."""
     now = w.now
     n = 0
@@ -93,20 +65,18 @@ def _running_by_key(w, part, job_key):
             n += 1
     found = found[:n]
     sequence = np.empty(n, np.int64)
-    for i in range(n):
-        sequence[i] = jobs(w)[found[i]].sequence
-    found = found[np.argsort(sequence, kind="mergesort")]
     keys = np.empty(n)
     for i in range(n):
-        keys[i] = job_key(fill_view(w, found[i], now), now)
-    order = np.argsort(keys, kind="mergesort")
+        sequence[i] = jobs(w)[found[i]].sequence
+        keys[i] = call_job_key(w.job_key_kernel, fill_view(w, found[i], now), now)
+    order = sorted_by(keys, sequence)
     return found[order], keys[order]
 
 
 @inner
-def _plan(w, part, job_key):
+def _plan(w, part):
     """Return (waiting jobs to place in order, running jobs to preempt in order)."""
-    on, on_keys = _running_by_key(w, part, job_key)
+    on, on_keys = _running_by_key(w, part)
     first = parts(w)[part].first
     n = parts(w)[part].waiting
     line = waiting(w)
@@ -149,32 +119,31 @@ def _plan(w, part, job_key):
     return planned[:p], evicted[:e]
 
 
-@inner
-def pass_preemptive(w, score, device, job_key):
+@compiled(PASS_SIGNATURE)
+def pass_preemptive(w):
     """Plan every partition anew, preempt, place."""
     now = w.now
-    ties = w.ties
     stuck = False
     for part in range(w.parts_n):
         if parts(w)[part].waiting == 0:
             continue
         if w.refresh:
-            _refresh_keys(w, part, job_key)
-        planned, evicted = _plan(w, part, job_key)
+            _refresh_keys(w, part)
+        planned, evicted = _plan(w, part)
         for j in evicted:
             stop(w, j)
             jobs(w)[j].remaining += jobs(w)[j].checkpoint_cost
             jobs(w)[j].preemptions += 1
-            wait(w, j, job_key)
+            wait(w, j)
         for j in planned:
             kind = kinds(w)[jobs(w)[j].kind]
             if not has_room_to_log(w, kind.pieces):
                 return GROW
-            if start(w, j, kind, score, device, ties):
+            if start(w, j, kind):
                 _leave(w, j, parts(w)[part].first)
             else:
                 stuck = True
-        if w.conserve and not _fill(w, part, score, device):
+        if w.conserve and not _fill(w, part):
             return GROW
     quantum = w.quantum
     look_again = quantum > 0 and w.pending > 0 and w.running_count > 0
@@ -186,9 +155,9 @@ def pass_preemptive(w, score, device, job_key):
 
 
 @inner
-def _fill(w, part, score, device):
+def _fill(w, part):
     """Start waiting jobs outside the plan on what it left free; return whether the log had room for them."""
-    if not any_kind_fits(w, score):
+    if not any_kind_fits(w):
         return True
     stamp = w.passes
     i = parts(w)[part].first
@@ -200,7 +169,7 @@ def _fill(w, part, score, device):
             continue
         if not has_room_to_log(w, kind.pieces):
             return False
-        if start(w, j, kind, score, device, w.ties):
+        if start(w, j, kind):
             _leave(w, j, i)
         else:
             kind.blocked = stamp

@@ -27,6 +27,7 @@ from apportion.engine.layout import (
     SKIP,
     Records,
 )
+from apportion.engine.place import place, room_for
 from apportion.engine.plan import OrderPlan, PlacementPlan, Settings, by_service, by_submission
 from apportion.engine.world import (
     ARRAYS,
@@ -94,12 +95,9 @@ class Engine:
         settings: Settings,
         outside: Records | None = None,
     ) -> None:
-        self.placement = placement
         self.root: Records = np.zeros(1, ROOT)
         self.arrays: dict[str, Any] = {}
-        by_job = order.mode in (KEY_PREEMPTIVE, KEY_JOB)
-        self._job_key = order.kernel if by_job and order.kernel is not None else by_submission
-        self._share_key = order.kernel if order.mode == KEY_SHARE and order.kernel is not None else by_service
+        self._set_kernels(order, placement, settings)
         jobs = _jobs(encoded, times, order, settings)
         self._set_numbers(times, order, placement, settings)
         for name, array in (
@@ -122,6 +120,22 @@ class Engine:
         self.arrays[name] = array
         self.root[name] = array.ctypes.data
         self.root[f"{name}_n"] = array.size
+
+    def _set_kernels(self, order: OrderPlan, placement: PlacementPlan, settings: Settings) -> None:
+        # the kernels are kept on the object: the run only knows their addresses
+        by_job = order.mode in (KEY_PREEMPTIVE, KEY_JOB) and order.kernel is not None
+        by_share = order.mode == KEY_SHARE and order.kernel is not None
+        self._kernels = {
+            "score_kernel": placement.score,
+            "device_kernel": placement.device,
+            "job_key_kernel": order.kernel if by_job else by_submission,
+            "share_key_kernel": order.kernel if by_share else by_service,
+            "place_kernel": place,
+            "room_kernel": room_for,
+            "pass_kernel": _pass_of(order, settings),
+        }
+        for name, kernel in self._kernels.items():
+            self.root[name] = kernel.address
 
     def _set_numbers(
         self, times: Times, order: OrderPlan, placement: PlacementPlan, settings: Settings
@@ -155,9 +169,7 @@ class Engine:
     def step(self) -> int:
         """Go on until something needs an answer; return `DONE`, `ROUND` or `PAUSE`."""
         while True:
-            status = loop.run(
-                self.root, self.placement.score, self.placement.device, self._job_key, self._share_key
-            )
+            status = loop.run(self.root)
             if status != GROW:
                 return int(status)
             self.grow()
@@ -199,6 +211,21 @@ class Engine:
             self.number("now"),
             time.perf_counter() - began,
         )
+
+
+def _pass_of(order: OrderPlan, settings: Settings) -> Any:
+    """Return the compiled scheduling pass; each is compiled only when a run needs it."""
+    if order.mode == KEY_PREEMPTIVE:
+        from apportion.engine.preempt import pass_preemptive
+
+        return pass_preemptive
+    if settings.backfill == EASY:
+        from apportion.engine.easy import pass_easy
+
+        return pass_easy
+    from apportion.engine import passes
+
+    return passes.pass_keys if order.mode == KEY_JOB else passes.pass_heads
 
 
 def _leaves(nodes: int) -> int:

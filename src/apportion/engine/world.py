@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import numba as nb
 import numpy as np
-from numba import carray
+from numba import carray, types
 
-from apportion.engine.jit import inner, pointer
-from apportion.engine.layout import JOB, NODE, SHARE, TASK
+from apportion.engine.jit import caller, inner, pointer
+from apportion.engine.layout import (
+    DEVICE_SIGNATURE,
+    JOB,
+    JOB_KEY_SIGNATURE,
+    NODE,
+    SCORE_SIGNATURE,
+    SHARE,
+    SHARE_KEY_SIGNATURE,
+    TASK,
+)
 
 TABLE = np.dtype(
     [
@@ -159,6 +169,13 @@ NUMBERS = {
     "quantum_when_stuck": "i8",  # preemptive: look again only when a planned job found no place
     "wake_on_change": "i8",  # allocators: also stop when a job arrives or ends
     "slice": "i8",  # events after which the loop returns for a moment
+    "score_kernel": "i8",  # addresses of compiled functions
+    "device_kernel": "i8",
+    "job_key_kernel": "i8",
+    "share_key_kernel": "i8",
+    "place_kernel": "i8",
+    "room_kernel": "i8",
+    "pass_kernel": "i8",
 }
 
 ROOT = np.dtype(
@@ -166,6 +183,20 @@ ROOT = np.dtype(
     align=True,
 )
 
+
+ROOT_T = nb.from_dtype(ROOT)
+KIND_T = nb.from_dtype(KIND)
+KIND_SIGNATURE = types.int64(ROOT_T, KIND_T)
+"""Of `place` and `room_for`."""
+PASS_SIGNATURE = types.int64(ROOT_T)
+"""Of a scheduling pass: returns DONE or GROW."""
+
+call_score = caller(SCORE_SIGNATURE)
+call_device = caller(DEVICE_SIGNATURE)
+call_job_key = caller(JOB_KEY_SIGNATURE)
+call_share_key = caller(SHARE_KEY_SIGNATURE)
+call_kind = caller(KIND_SIGNATURE)
+call_pass = caller(PASS_SIGNATURE)
 
 _I4, _I8, _U8, _U1, _F8 = (np.dtype(code) for code in ("i4", "i8", "u8", "u1", "f8"))
 

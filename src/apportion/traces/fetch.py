@@ -40,7 +40,10 @@ def fetch(
 
     Examples
     --------
-    `fetch("openb", "data")` then `apportion.load("openb:data/openb")`.
+    ::
+
+        fetch("openb", "data", progress=lambda done, total: print(done, total))
+        trace = apportion.load("openb:data/openb?pods=default")
     """
     if name not in DOWNLOADS:
         raise InputError(
@@ -68,7 +71,7 @@ def _fetch_file(trace: Download, part: Part, url: str, target: Path, progress: P
         raise InputError(
             "a file is there with another checksum; move it away to download it again", file=target
         )
-    _download(trace, url, partial, tag, progress)
+    _download(trace, part, url, partial, tag, progress)
     tag.unlink(missing_ok=True)
     wrong = _what_is_wrong(partial, part)
     if wrong is not None:
@@ -89,7 +92,9 @@ def _what_is_wrong(path: Path, part: Part) -> str | None:
     return f"found checksum {found[:16]}..., expected {part.sha256[:16]}...: it was damaged or changed"
 
 
-def _download(trace: Download, url: str, partial: Path, tag: Path, progress: Progress | None) -> None:
+def _download(
+    trace: Download, part: Part, url: str, partial: Path, tag: Path, progress: Progress | None
+) -> None:
     """Bring `partial` to the full length, going on from what it holds."""
     have = partial.stat().st_size if partial.exists() else 0
     try:
@@ -108,7 +113,7 @@ def _download(trace: Download, url: str, partial: Path, tag: Path, progress: Pro
             )
         done = have if on else 0
         length = answer.headers.get("Content-Length")
-        total = done + int(length) if length and length.isdigit() else None
+        total = done + int(length) if length and length.isdigit() else part.size
         etag = answer.headers.get("ETag")
         if etag:
             tag.write_text(etag, encoding="utf-8")

@@ -44,7 +44,10 @@ def read(location: Path, options: Options) -> Trace:
 
     Examples
     --------
-    `native:jobs.parquet?cluster=nodes.yaml`
+    ::
+
+        write_native(workload, "jobs.parquet")
+        trace = apportion.load("native:jobs.parquet?cluster=nodes.yaml")
     """
     beside = options.text("cluster")
     parquet = location.name.endswith(".parquet")

@@ -54,7 +54,7 @@ GNS: dict[tuple[str, int, int], tuple[int, ...]] = {
 """(model, width, initial batch) -> epochs at which the batch has doubled once, twice, ..."""
 
 WARM_UP = 0.3
-"""An Accordion profile leaves epochs up to WARM_UP x E, inclusive, at the initial batch, whatever the regime."""
+"""An Accordion profile leaves epochs up to WARM_UP x E, inclusive, at the initial batch."""
 
 
 def epochs_of(model: str, batch: int, total_steps: int) -> int:

@@ -59,7 +59,11 @@ def read(location: Path, options: Options) -> Trace:
 
     Examples
     --------
-    `slurm:jobs.txt?partition=gpu` or, for a log without GPU counts, `slurm:ls6-a100.log?gpus_per_node=3`.
+    ::
+
+        trace = apportion.load("slurm:jobs.txt?partition=gpu")
+        trace = apportion.load("slurm:ls6-a100.log?gpus_per_node=3")  # a log without GPU counts
+        print(*trace.report.lines(), sep="\\n")
     """
     per_node = options.integer("gpus_per_node", minimum=1)
     partition = options.text("partition")
@@ -88,6 +92,7 @@ def read(location: Path, options: Options) -> Trace:
 def _jobs(table: SacctTable, path: Path) -> tuple[pl.DataFrame, datetime | None]:
     """Return who, when and how it ended for each row; times in seconds from the first submission."""
     text, top = table.frame, table.header_rows
+    there = f"found columns {shortened(', '.join(text.columns))}"
     raw = next((name for name in ("JobIDRaw", "JobID") if name in text.columns), None)
     for missing in (
         "JobID" if raw is None else None,
@@ -95,7 +100,7 @@ def _jobs(table: SacctTable, path: Path) -> tuple[pl.DataFrame, datetime | None]
     ):
         if missing is not None:
             raise InputError(
-                f"found columns {shortened(', '.join(text.columns))}; expected JobID, Submit, Start and End or Elapsed",
+                f"{there}; expected JobID, Submit, Start and End or Elapsed",
                 file=path,
                 row=max(top, 1),
                 column=missing,
@@ -103,7 +108,7 @@ def _jobs(table: SacctTable, path: Path) -> tuple[pl.DataFrame, datetime | None]
     assert raw is not None
     if not {"End", "Elapsed", "ElapsedRaw"} & set(text.columns):
         raise InputError(
-            f"found columns {shortened(', '.join(text.columns))}; expected End or Elapsed",
+            f"{there}; expected End or Elapsed",
             file=path,
             row=max(top, 1),
             column="End",

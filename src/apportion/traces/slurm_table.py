@@ -140,7 +140,8 @@ def _delimited(path: Path, lines: list[str], names: list[str], separator: str, t
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         raise InputError(
-            f"found {surplus[row] + len(fields)} cells, expected {len(fields)} ({shortened(separator.join(fields))})",
+            f"found {surplus[row] + len(fields)} cells, expected {len(fields)} "
+            f"({shortened(separator.join(fields))})",
             file=path,
             row=row + 1 + top,
         )

@@ -46,7 +46,10 @@ def read(location: Path, options: Options) -> Trace:
 
     Examples
     --------
-    `supercloud:slurm-log.csv?limit=1000`
+    ::
+
+        trace = apportion.load("supercloud:slurm-log.csv?limit=1000")
+        trace.workload.table.select("job_id", "tasks", "gpus", "gpu_models", "source_wait_s")
     """
     partition = options.text("partition")
     keep_cpu = options.choice("cpu", ("drop", "keep"), "drop") == "keep"

@@ -65,7 +65,10 @@ def read(location: Path, options: Options) -> Trace:
 
     Examples
     --------
-    `swf:SDSC-SP2-1998.swf?resource=cpu`
+    ::
+
+        trace = apportion.load("swf:SDSC-SP2-1998.swf?resource=cpu")
+        len(trace.cluster)
     """
     resource = options.choice("resource", ("gpu", "cpu"), "gpu")
     lines = read_lines(location)

@@ -1,0 +1,163 @@
+"""The web page of one run or a comparison: a single file that opens without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from apportion.report import figures, sentences, words
+from apportion.report.breakdown import by_demand, by_group
+from apportion.report.clock import Clock
+from apportion.report.curves import Binned, Bins, bin_steps
+from apportion.report.files import whole_file
+from apportion.report.occupancy import occupancy
+from apportion.report.page import Card, Plot, card_html, facts, metrics_table, name_html
+from apportion.report.sentences import Run
+from apportion.study.result import Result
+
+TIME_BINS = 1000
+HEAT_BINS = 400
+HEAT_ROWS = 200
+HEAT_CELLS = 600_000
+"""Cells of all heat maps together, a byte each: keeps the file small with many policies."""
+
+
+def write_report(results: Sequence[Result], path: Path, *, title: str | None = None) -> None:
+    """Write a self-contained web page about `results`, whole or not at all.
+
+    Parameters
+    ----------
+    results: runs to show; the first is the baseline that changes refer to. One is fine.
+    path: the file, usually `report.html`. title: of the page; by default the trace and the policies.
+
+    Raises
+    ------
+    ValueError: there are no results. InputError: the file cannot be written.
+    """
+    if not results:
+        raise ValueError("found no results, expected at least one")
+    labels = words.labels(results)
+    runs = [Run(name_html(label, i), r.summary()) for i, (label, r) in enumerate(zip(labels, results))]
+    clock = Clock.of(results)
+    cards = [_distributions(results, labels, runs), _over_time(results, labels, runs, clock)]
+    cards += [_waits(results, labels, runs)]
+    nodes = _nodes(results, labels, runs, clock)
+    cards += [nodes] if nodes else []
+    kind = f"Comparison of {len(results)} policies" if len(results) > 1 else "One run"
+    page = {
+        "title": escape(title or f"{' vs '.join(labels[:4])} on {results[0].trace}"),
+        "eyebrow": escape(title or kind),
+        "trace": escape(_traces(results)),
+        "headline": sentences.headline(runs),
+        "lead": sentences.lead(runs),
+        "facts": facts(results, clock),
+        "metrics": metrics_table([run.summary for run in runs], runs),
+        "cards": "\n".join(card_html(card, labels) for card in cards),
+        "data": _script_json(_data(cards, labels)),
+        "style": _asset("report.css"),
+        "script": _asset("report.js"),
+        "plotly": _plotly(),
+        "version": escape(str(runs[0].summary.get("engine", {}).get("version", ""))),
+    }
+    with whole_file(Path(path)) as file:
+        file.writelines(_filled(_asset("page.html"), page))
+
+
+def _distributions(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]) -> Card:
+    jct = figures.distribution_figure(results, labels, "jct_s", "completion time (wait + run)")
+    wait = figures.distribution_figure(results, labels, "wait_s", "wait")
+    plots = [
+        Plot("jct", [jct], heading="Completion time", caption=sentences.completion(runs)),
+        Plot("wait", [wait], heading="Wait", caption=sentences.waiting(runs, [r.jobs["wait_s"] for r in results])),
+    ]
+    note = "Share of jobs (upward) that took at most this long (rightward, logarithmic): further left is better."
+    return Card("distributions", "How long jobs take", plots, note=note)
+
+
+def _over_time(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run], clock: Clock) -> Card:
+    bins = clock.bins(TIME_BINS)
+    binned = [_binned(r.timeline, bins) for r in results]
+    capacities = [r.cluster.gpus for r in results]
+    figure = figures.timeline_figure(binned, labels, bins, clock, capacities)
+    note = f"Means over {words.duration(bins.width_s)} each. Drag to zoom, double-click to return."
+    caption = sentences.over_time(runs, binned, bins, clock)
+    return Card("time", "Over time", [Plot("timeline", [figure])], caption=caption, note=note)
+
+
+def _binned(timeline: pl.DataFrame, bins: Bins) -> dict[str, Binned]:
+    times = timeline["time_s"].to_numpy()
+    return {
+        column: bin_steps(times, timeline[column].cast(pl.Float64).to_numpy(), bins)
+        for column, _ in figures.PANELS
+    }
+
+
+def _waits(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]) -> Card:
+    jobs = [r.jobs for r in results]
+    categories, table = by_demand(jobs)
+    figure = figures.waits_figure(categories, table, labels)
+    caption = sentences.by_category(runs, categories, table, "demand")
+    plots = [Plot("demand", [figure], heading="By GPUs asked for", caption=caption)]
+    groups = by_group(jobs)
+    if groups is not None:
+        figure = figures.waits_figure(*groups, labels)
+        caption = sentences.by_category(runs, *groups, "group")
+        plots.append(Plot("groups", [figure], heading="By group", caption=caption))
+    note = "Dot: median wait. Bar: up to the 90th percentile. Line: up to the 99th. Waits under 1 s stand at 1 s."
+    return Card("waits", "Who waits", plots, note=note)
+
+
+def _nodes(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run], clock: Clock) -> Card | None:
+    bins = clock.bins(HEAT_BINS)
+    rows = max(20, min(HEAT_ROWS, HEAT_CELLS // (HEAT_BINS * len(results))))
+    found = [(i, m) for i, r in enumerate(results) if (m := occupancy(r, bins, rows)) is not None]
+    if not found:
+        return None
+    maps = [m for _, m in found]
+    drawn = figures.occupancy_figure(maps, [labels[i] for i, _ in found], bins, clock)
+    captions = [sentences.by_node(runs[i], m) for i, m in found]
+    plot = Plot("nodes", drawn, variants=[runs[i].html for i, _ in found], captions=captions)
+    if len(drawn) == 1:
+        plot.caption = " ".join(captions[:3])
+    grouped = " Consecutive nodes share a row." if any(" … " in row for m in maps for row in m.rows) else ""
+    note = f"Share of GPU time allocated, in stretches of {words.duration(bins.width_s)}.{grouped}"
+    return Card("nodes", "Where work runs", [plot], note=note, legend=False)
+
+
+def _traces(results: Sequence[Result]) -> str:
+    seen = list(dict.fromkeys(r.trace for r in results))
+    return words.names(seen) if len(seen) <= 3 else f"{len(seen)} traces"
+
+
+def _data(cards: Sequence[Card], labels: Sequence[str]) -> dict[str, Any]:
+    plots = {p.key: {"figures": p.figures, "captions": p.captions} for card in cards for p in card.plots}
+    return {"policies": list(labels), "plots": plots}
+
+
+def _script_json(value: object) -> str:
+    """Return JSON that may stand inside a script element: no name can close it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _asset(name: str) -> str:
+    return (resources.files("apportion.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _filled(template: str, page: dict[str, str]) -> list[str]:
+    """Return the template's pieces with each `{{key}}` replaced once; what is put in is not looked at again."""
+    out = []
+    for n, piece in enumerate(template.replace("}}", "{{").split("{{")):
+        out.append(piece if n % 2 == 0 else page[piece])
+    return out

@@ -1,0 +1,171 @@
+"""The fixed parts of the page: header, facts, the table of metrics, cards with plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import polars as pl
+
+from apportion.report import words
+from apportion.report.clock import Clock
+from apportion.report.figures import Figure
+from apportion.report.measures import MEASURES, Summary, best
+from apportion.report.sentences import Run
+from apportion.study.result import Result
+
+COLOURS = 8
+"""Colours of the palette; a policy beyond them takes a colour again, with another dash."""
+
+
+@dataclass
+class Plot:
+    """A plot of a card: one figure, or one for each run with a caption of its own."""
+
+    key: str
+    figures: list[Figure]
+    variants: list[str] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+    heading: str = ""
+    caption: str = ""
+
+
+@dataclass
+class Card:
+    """A titled part of the page with plots side by side, a note on how to read them, a legend of the policies."""
+
+    key: str
+    title: str
+    plots: list[Plot]
+    caption: str = ""
+    note: str = ""
+    legend: bool = True
+
+
+def name_html(label: str, index: int) -> str:
+    """Return the name of a run in its colour."""
+    return f'<b class="policy" style="--c:var(--p{index % COLOURS})">{escape(label)}</b>'
+
+
+def facts(results: Sequence[Result], clock: Clock) -> str:
+    """Return the strip that says what was run."""
+    first = results[0]
+    table = first.workload.table
+    demand_s = float((first.workload.gpu_demand * table["duration_s"]).sum())
+    submitted = table["submit_s"]
+    span = float(submitted[-1] - submitted[0]) if table.height else 0.0
+    items = [("Jobs", words.count(table.height), f"submitted over {words.duration(span)}")]
+    clusters = {r.cluster.name: r.cluster for r in results}
+    for name, cluster in list(clusters.items())[:2]:
+        models = cluster.table["gpu_model"].drop_nulls().unique(maintain_order=True).to_list()
+        pooled = bool(cluster.table["pooled"].all())
+        where = "one pool" if pooled and len(cluster) == 1 else words.plural(len(cluster), "node")
+        detail = f"{where}{' of ' + words.names(models[:3]) if models else ''}"
+        label = "GPUs" if len(clusters) == 1 else f"GPUs of {name}"
+        items.append((label, words.count(cluster.gpus), detail))
+    if demand_s:
+        load = demand_s / (first.cluster.gpus * span) if first.cluster.gpus and span else 0.0
+        share = f"{words.percent(load)} of the GPUs while jobs arrive" if load else ""
+        items.append(("Demand", f"{words.amount(demand_s / 3600)} GPU-h", share))
+    if clock.origin is None:
+        items.append(("Simulated", words.duration(clock.span_s), "first submission to last completion"))
+    else:
+        day = pl.Series([clock.start_s, clock.end_s]).to_list()
+        items.append(("Simulated", words.duration(clock.span_s), _dates(clock, day)))
+    cells = "".join(
+        f"<div><dt>{escape(term)}</dt><dd>{escape(value)}<small>{escape(detail)}</small></dd></div>"
+        for term, value, detail in items
+    )
+    return f'<dl class="facts">{cells}</dl>'
+
+
+def _dates(clock: Clock, seconds: list[float]) -> str:
+    from datetime import timedelta
+
+    assert clock.origin is not None
+    first, last = (clock.origin + timedelta(seconds=s) for s in seconds)
+    return f"{first.day} {first:%b %Y} – {last.day} {last:%b %Y}"
+
+
+def metrics_table(summaries: Sequence[Summary], runs: Sequence[Run]) -> str:
+    """Return the table of metrics: a row each, a column a run, the best marked, changes against the first run."""
+    one = len(runs) == 1
+    head = "".join(f'<th scope="col">{run.html}</th>' for run in runs)
+    body: list[str] = []
+    group = ""
+    for measure in MEASURES:
+        values = [measure.of(s) for s in summaries]
+        if all(v is None for v in values):
+            continue
+        if measure.group != group:
+            group = measure.group
+            body.append(f'<tr class="group"><th scope="rowgroup" colspan="{len(runs) + 1}">{group}</th></tr>')
+        marked = best(values, measure.lower_is_better)
+        most = max((abs(v) for v in values if v is not None), default=0.0)
+        cells = []
+        for i, (value, is_best) in enumerate(zip(values, marked)):
+            if value is None:
+                cells.append('<td class="none">–</td>')
+                continue
+            bar = f"--w:{100 * abs(value) / most:.1f}%;--c:var(--p{i % COLOURS})" if most else "--w:0%"
+            aside = "" if one or i == 0 else _change(value, values[0], measure.lower_is_better)
+            tick = '<span class="tick" title="best">✓</span>' if is_best else ""
+            cells.append(
+                f'<td class="{"best" if is_best else "plain"}" style="{bar}" title="{value:,.6g}">'
+                f"<span class=value>{tick}{escape(measure.write(value))}</span>{aside}<i></i></td>"
+            )
+        want = "" if one else f"<small>{'lower' if measure.lower_is_better else 'higher'} is better</small>"
+        key = ".".join(measure.path)
+        body.append(f'<tr data-metric="{key}"><th scope="row">{measure.name}{want}</th>{"".join(cells)}</tr>')
+    kind = "one" if one else "many"
+    top = f'<thead><tr><th scope="col">metric</th>{head}</tr></thead>'
+    return f'<div class="scroll"><table class="metrics {kind}">{top}<tbody>{"".join(body)}</tbody></table></div>'
+
+
+def _change(value: float, base: float | None, lower_is_better: bool) -> str:
+    text = "" if base is None else words.change(value, base)
+    if not text or base is None:
+        return '<span class="change"></span>'
+    verdict = "same" if value == base else "good" if (value < base) == lower_is_better else "bad"
+    return f'<span class="change {verdict}">{text}</span>'
+
+
+def legend(labels: Sequence[str]) -> str:
+    """Return the legend of a card: a button a run, which hides and shows it in every plot."""
+    chips = "".join(
+        f'<button type="button" class="chip" data-policy="{i}" aria-pressed="true" '
+        f'style="--c:var(--p{i % COLOURS})"><i></i>{escape(label)}</button>'
+        for i, label in enumerate(labels)
+    )
+    return f'<div class="legend" role="group" aria-label="policies">{chips}</div>'
+
+
+def card_html(card: Card, labels: Sequence[str]) -> str:
+    """Return a card; its plots are empty boxes of the right height until the page's script draws them."""
+    plots = "".join(_plot_html(plot) for plot in card.plots)
+    chips = legend(labels) if card.legend and len(labels) > 1 else ""
+    caption = f'<p class="caption">{card.caption}</p>' if card.caption else ""
+    note = f'<p class="note">{card.note}</p>' if card.note else ""
+    return (
+        f'<section class="card" id="{card.key}"><h2>{card.title}</h2>{caption}{chips}'
+        f'<div class="plots n{len(card.plots)}">{plots}</div>{note}</section>'
+    )
+
+
+def _plot_html(plot: Plot) -> str:
+    height = max(figure["height"] for figure in plot.figures)
+    heading = f"<h3>{plot.heading}</h3>" if plot.heading else ""
+    choice = ""
+    if len(plot.figures) > 1:
+        buttons = "".join(
+            f'<button type="button" data-variant="{i}" aria-pressed="{"true" if i == 0 else "false"}">{name}</button>'
+            for i, name in enumerate(plot.variants)
+        )
+        choice = f'<div class="choice" role="group" aria-label="policy shown">{buttons}</div>'
+    caption = plot.caption or (plot.captions[0] if plot.captions else "")
+    text = f'<p class="caption">{caption}</p>' if caption else ""
+    return (
+        f'<figure data-plot="{plot.key}">{heading}{text}{choice}'
+        f'<div class="plot" style="height:{height}px"></div></figure>'
+    )
