@@ -417,7 +417,7 @@ class Simulation:
                 give_back(self.nodes, pieces)
 
     def _reserve(self, head: Job) -> tuple[float, list[Node]]:
-        """Return when the head of the queue can start by the estimates, and the nodes then with it on them."""
+        """Return when the queue's head can start by the estimates, and the nodes then with it on them."""
         future = copy.deepcopy(self.nodes)
         ends = {run: max(self.now, run.likely_end) for run in self.running}
         for end in sorted(set(ends.values())):

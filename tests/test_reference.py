@@ -104,6 +104,31 @@ def test_easy_expects_an_overdue_job_to_end_now() -> None:
     assert spans == {0: [(0, 10)], 1: [(10, 15)], 2: [(15, 16)]}
 
 
+def test_easy_expects_all_overdue_jobs_to_end_together() -> None:
+    nodes = [NodeSpec(gpus=3), NodeSpec(gpus=3)]
+    jobs = [
+        JobSpec(submit=0, duration=10, estimate=2, gpus=2),
+        JobSpec(submit=0, duration=10, estimate=1, gpus=2),
+        JobSpec(submit=5, duration=5, gpus=3),
+        JobSpec(submit=5, duration=100, gpus=1),
+    ]
+    # job 2 is reserved node 0, where first-fit would put job 3, which therefore waits
+    spans, _ = played(nodes, jobs, backfill="easy")
+    assert spans == {0: [(0, 10)], 1: [(0, 10)], 2: [(10, 15)], 3: [(10, 110)]}
+
+
+def test_easy_counts_what_was_let_in_beside_the_reserved_job() -> None:
+    jobs = [
+        JobSpec(submit=0, duration=10, gpus=4),
+        JobSpec(submit=1, duration=5, gpus=6),
+        JobSpec(submit=2, duration=100, gpus=2),
+        JobSpec(submit=2, duration=100, gpus=2),
+    ]
+    # of the 8 GPUs 2 are left beside job 1, though 4 are idle now
+    spans, _ = played([NodeSpec(gpus=8)], jobs, backfill="easy")
+    assert spans == {0: [(0, 10)], 1: [(10, 15)], 2: [(2, 102)], 3: [(15, 115)]}
+
+
 def test_a_head_that_fits_nowhere_holds_nobody_back() -> None:
     nodes = [NodeSpec(gpus=4), NodeSpec(gpus=2)]
     jobs = [JobSpec(submit=1, duration=5, gpus=4), JobSpec(submit=1, duration=100, gpus=1)]
@@ -253,7 +278,7 @@ def test_a_pool_is_one_divisible_amount() -> None:
 
 
 @pytest.mark.parametrize("need", [{"gpus": 0}, {"gpu_milli": 0}])
-def test_no_gpu_need_runs_without_gpus(need: dict[str, int]) -> None:
+def test_no_gpu_need_runs_without_gpus(need: dict[str, Any]) -> None:
     nodes = [NodeSpec(gpus=0, cpu_milli=1000)]
     jobs = [JobSpec(duration=5, cpu_milli=600, **need), JobSpec(duration=5, cpu_milli=600, **need)]
     spans, _ = played(nodes, jobs)
@@ -378,7 +403,7 @@ CPU_BOUND = [
     JobSpec(duration=20, gpus=1, cpu_milli=100),
     JobSpec(submit=1, duration=5, gpus=1, cpu_milli=600),
 ]
-"""On 2 GPUs and 1 core job 2 cannot run beside job 0, though the GPUs would do: a plan that finds no place."""
+"""On 2 GPUs and 1 core job 2 cannot run beside job 0, though the GPUs would do: no place for a plan."""
 
 
 def test_conserve_gives_what_the_plan_left_over_to_the_next_in_line() -> None:
@@ -400,6 +425,17 @@ def test_a_quantum_for_the_stuck_is_set_when_a_planned_job_found_no_place() -> N
     )
     assert spans == {0: [(0, 20)], 1: [(0, 1), (1, 11), (11, 22)], 2: [(20, 25)]}
     assert records[1].preemptions == 2
+
+
+def test_the_quota_counts_nodes_that_are_up_and_may_be_used() -> None:
+    jobs = [
+        JobSpec(duration=20, gpus=2, group="blue"),
+        JobSpec(submit=1, duration=5, gpus=2, group="blue"),
+    ]
+    one_of_two = {0: [(0, 1), (6, 25)], 1: [(1, 6)]}
+    failed = ((0.0, 1, False),)
+    assert played([NodeSpec(gpus=2)] * 2, jobs, order="srtf", failures=failed)[0] == one_of_two
+    assert played([NodeSpec(gpus=2, group="red"), NodeSpec(gpus=2)], jobs, order="srtf")[0] == one_of_two
 
 
 def test_groups_have_their_own_quota() -> None:

@@ -1,4 +1,4 @@
-"""The engine against the reference simulator: every run starts and ends at the same time on the same devices."""
+"""The engine against the reference simulator: the same runs at the same times on the same devices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reference import RunRecord, World, simulate
+from reference import JobSpec, NodeSpec, RunRecord, World, simulate
 from worlds import FAMILIES, worlds
 
 Row = tuple[float, int, float, tuple[tuple[int, int, int], ...]]
@@ -22,7 +22,7 @@ def engine_runs(world: World) -> list[RunRecord]:
 
 
 def rows(runs: list[RunRecord]) -> list[Row]:
-    """Return runs as (start, job, end, pieces by node and devices), sorted; what still runs ends at infinity."""
+    """Return runs as (start, job, end, pieces), sorted; what still runs ends at infinity."""
     listed = []
     for run in runs:
         end = float("inf") if run.end is None else run.end
@@ -49,6 +49,24 @@ def compare(world: World, reference_runs: list[RunRecord], engine_runs: list[Run
         extra = max(expected, found, key=len)[min(len(expected), len(found))]
         who = "reference" if len(expected) > len(found) else "engine"
         raise AssertionError(f"only the {who} has the run {extra}\nnodes: {world.nodes}\n{world.settings}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        [RunRecord(0, 0, 2, ((0, 1, 1),))],
+        [RunRecord(0, 0, 1, ((0, 2, 1),))],
+        [RunRecord(0, 0, None, ((0, 1, 1),))],
+        [RunRecord(0, 0, 1, ((0, 1, 1),)), RunRecord(0, 1, 1, ((0, 1, 1),))],
+    ],
+)
+def test_a_difference_is_noticed(wrong: list[RunRecord]) -> None:
+    world = World((NodeSpec(gpus=2),), (JobSpec(),))
+    right, _ = simulate(world)
+    compare(world, right, [RunRecord(0, 0.0, 1.0, ((0, 1, 1),))])
+    with pytest.raises(AssertionError, match="run"):
+        compare(world, right, wrong)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

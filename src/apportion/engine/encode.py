@@ -164,9 +164,9 @@ def make_kind(
         usable &= (nodes["model"] >= 0) & ((models >> np.maximum(nodes["model"], 0)) & 1 == 1)
     largest = int(nodes["gpus"][usable].max()) if usable.any() else 0
 
-    def shape(size: int) -> int:
+    def shape(size: int, last: int = 0) -> int:
         part = (-(-cpu * size // gpus), -(-memory * size // gpus)) if size != gpus else (cpu, memory)
-        values = (size, milli if size else 0, *part, models, group)
+        values = (size, milli if size else 0, *part, models, group, last)
         return shapes.setdefault(values, len(shapes))
 
     total = count * gpus * milli
@@ -175,7 +175,7 @@ def make_kind(
     # a gang of tasks each larger than a node: every task is cut alike, and the pieces start together
     whole, rest = divmod(gpus, largest)
     if rest and count == 1:
-        return shape(largest), whole, shape(rest), 0, whole + 1, -1, -1, total
+        return shape(largest), whole, shape(rest, 1), 0, whole + 1, -1, -1, total
     if rest:
         return shape(gpus), count, -1, 0, count, -1, -1, total
     return shape(largest), whole * count, -1, 0, whole * count, -1, -1, total

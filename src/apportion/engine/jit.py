@@ -8,18 +8,60 @@ as well: each is compiled once, by itself, and only when it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
-entry: Any = njit(cache=True, nogil=True)
-"""For functions that Python calls."""
 
-inner: Any = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _cache_folder() -> str:
+    """Return a folder for compiled code that belongs to just these sources, or "" where none can be made.
+
+    Numba notices a change in the file of a function it keeps, but not in what that function calls or in the layout of a
+    record it reads; the digest of the whole room does.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    base = os.environ.get("APPORTION_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    try:
+        home = Path(base) if base else Path.home() / ".cache"
+        folder = home / "apportion" / digest.hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return ""
+    return str(folder)
+
+
+CACHE_FOLDER = _cache_folder()
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    # where a function's compiled form is kept is decided when it is decorated
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = before or CACHE_FOLDER
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile a function that Python calls."""
+    with _own_cache():
+        return njit(cache=True, nogil=True)(function)
+
+
+inner: Any = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For functions that only compiled code calls."""
 
 
@@ -33,7 +75,8 @@ class Kernel:
     @cached_property
     def _compiled(self) -> Any:
         try:
-            return cfunc(self.signature, cache=True)(self.function)
+            with _own_cache():
+                return cfunc(self.signature, cache=True)(self.function)
         except RuntimeError:  # typed at a prompt: there is no file to keep the compiled form beside
             return cfunc(self.signature)(self.function)
 

@@ -43,6 +43,7 @@ TASK = np.dtype(
         ("memory", "i8"),
         ("models", "i8"),  # bit set of allowed GPU models, 0 = any
         ("group", "i8"),  # index of its group where the cluster is divided, else -1
+        ("rest", "i8"),  # 1 = the last, smaller piece of a job that is larger than a node
     ],
     align=True,
 )

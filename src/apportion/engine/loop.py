@@ -18,9 +18,9 @@ from apportion.engine.layout import (
     REJECTED,
     ROUND,
 )
-from apportion.engine.moves import enqueue, finish, next_end, pop_end, stop
+from apportion.engine.moves import enqueue, finish, has_room_to_log, next_end, pop_end, start, stop
 from apportion.engine.waiting import wait
-from apportion.engine.world import call_pass, heap, jobs, nodes, outside, parts, puts, reach, running, runs
+from apportion.engine.world import call_pass, heap, jobs, kinds, nodes, outside, parts, puts, reach, running, runs
 
 
 @entry
@@ -178,3 +178,16 @@ def suspend(root, j):
     job.sequence = w.sequence
     w.sequence += 1
     w.pending += 1
+
+
+@entry
+def launch(root, j, k):
+    """Start pending job j as class k for an allocator; return 1 if it fitted, 0 if not, -1 if the log is full."""
+    w = root[0]
+    kind = kinds(w)[k]
+    if not has_room_to_log(w, kind.pieces):
+        return -1
+    if not start(w, j, kind):
+        return 0
+    w.pending -= 1
+    return 1

@@ -103,7 +103,7 @@ class Engine:
         for name, array in (
             _logs(jobs, encoded, order)
             | _queues(jobs, times, order, settings)
-            | _index(encoded.nodes, encoded.tasks)
+            | index_arrays(encoded.nodes, encoded.tasks)
             | _sharing(jobs, encoded, order)
         ).items():
             self.attach(name, array)
@@ -283,7 +283,7 @@ def _sharing(jobs: Records, encoded: Encoded, order: OrderPlan) -> dict[str, Rec
     return {"shares": shares, "parts": parts, "waiting": waiting}
 
 
-def _index(nodes: Records, tasks: Records, memory_bytes: int = 256 << 20) -> dict[str, Records]:
+def index_arrays(nodes: Records, tasks: Records, memory_bytes: int = 256 << 20) -> dict[str, Records]:
     """Return the arrays of `engine.index`: a slot for every shape, or as many as fit in `memory_bytes`."""
     leaves = _leaves(nodes.size)
     count = max(1, min(tasks.size, memory_bytes // (16 * leaves)))

@@ -2,7 +2,7 @@
 
 from apportion.model.cluster import Cluster
 from apportion.model.errors import ApportionError, InputError, PolicyError, UsageError
-from apportion.model.signal import Signal
+from apportion.model.signal import NodeEvents, Signal
 from apportion.model.trace import QualityReport, Trace
 from apportion.model.workload import Workload
 
@@ -10,6 +10,7 @@ __all__ = [
     "ApportionError",
     "Cluster",
     "InputError",
+    "NodeEvents",
     "PolicyError",
     "QualityReport",
     "Signal",

@@ -61,7 +61,7 @@ def conform(frame: pl.DataFrame, columns: Mapping[str, Column], what: str) -> pl
             if column.default is REQUIRED:
                 row = int(cast.is_null().arg_max() or 0)
                 raise InputError(f"{what}: found nothing, expected {column.doc}", row=row + 1, column=name)
-            cast = cast.fill_null(pl.Series([column.default], dtype=column.dtype)[0])
+            cast = pl.select(pl.coalesce(cast, pl.lit(column.default, dtype=column.dtype))).to_series()
         if column.dtype in (pl.Float64, pl.Float32):
             bad = (cast.is_nan() | cast.is_infinite()).fill_null(False)
             if bad.any():

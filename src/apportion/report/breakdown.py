@@ -1,4 +1,4 @@
-"""Who waits: quantiles of the wait by GPU demand and by group."""
+"""Who waits: quantiles of the wait by GPU demand, run time and group."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from dataclasses import dataclass
 import polars as pl
 
 OTHERS = "others"
+_LENGTHS = (
+    (60.0, "under 1 min"),
+    (600.0, "1–10 min"),
+    (3600.0, "10–60 min"),
+    (6 * 3600.0, "1–6 h"),
+    (86400.0, "6–24 h"),
+    (float("inf"), "over 1 day"),
+)
 _DEMANDS = ("no GPU", "under 1 GPU", "1 GPU", "2–4 GPUs", "5–8 GPUs", "over 8 GPUs")
 
 
@@ -46,6 +54,15 @@ def by_demand(runs: Sequence[pl.DataFrame]) -> tuple[list[str], Table]:
     return [d for d in _DEMANDS if any(d in run for run in table)], table
 
 
+def by_run_time(runs: Sequence[pl.DataFrame]) -> tuple[list[str], Table]:
+    """Return the categories of run time that occur, shortest first, and the waits of each run in them."""
+    category = pl.lit(_LENGTHS[-1][1])
+    for below_s, name in reversed(_LENGTHS[:-1]):
+        category = pl.when(pl.col("duration_s") < below_s).then(pl.lit(name)).otherwise(category)
+    table = [_waits(jobs, category) for jobs in runs]
+    return [name for _, name in _LENGTHS if any(name in run for run in table)], table
+
+
 def by_group(runs: Sequence[pl.DataFrame], largest: int = 12) -> tuple[list[str], Table] | None:
     """Return the `largest` groups by jobs, then `others`, and the waits of each run; None when there is one group."""
     jobs_of = pl.concat([jobs.select("group") for jobs in runs])["group"].value_counts(sort=True)
@@ -53,7 +70,9 @@ def by_group(runs: Sequence[pl.DataFrame], largest: int = 12) -> tuple[list[str]
     if jobs_of.height < 2:
         return None
     # One left over is shown by its name: `others` of one group says less than the group.
-    shown = jobs_of["group"].to_list() if jobs_of.height <= largest + 1 else jobs_of["group"][:largest].to_list()
+    shown = (
+        jobs_of["group"].to_list() if jobs_of.height <= largest + 1 else jobs_of["group"][:largest].to_list()
+    )
     group = pl.col("group")
     unnamed = pl.when(group == "").then(pl.lit("(no group)")).otherwise(group)
     category = pl.when(group.is_in(shown)).then(unnamed).otherwise(pl.lit(OTHERS))

@@ -33,7 +33,11 @@ class Clock:
         ends = [
             t
             for r in results
-            for t in (r.jobs["submit_s"].max(), r.jobs["end_s"].max(), r.placements["end_s"].fill_nan(None).max())
+            for t in (
+                r.jobs["submit_s"].max(),
+                r.jobs["end_s"].max(),
+                r.placements["end_s"].fill_nan(None).max(),
+            )
             if t is not None and t != float("inf")
         ]
         start = float(min(starts, default=0.0))  # type: ignore[type-var, arg-type]
@@ -80,10 +84,10 @@ class Clock:
         return "%{x|%a %-d %b, %H:%M}" if self.origin is not None else f"{self._unit()[1]} %{{x:.2f}}"
 
     def say(self, time_s: float) -> str:
-        """Return the time in words: `on 5 March at 14:00`, `on day 3`."""
+        """Return the time in words: `around 14:00 on 5 March`, `on day 3`."""
         if self.origin is not None:
             when = self.origin + timedelta(seconds=time_s)
-            return f"on {when.day} {when:%B} at {when:%H:%M}"
+            return f"around {when:%H}:00 on {when.day} {when:%B}"
         seconds, word, unit = self._unit()
         elapsed = (time_s - self.start_s) / seconds
         return f"on {word} {int(elapsed) + 1}" if unit == "d" else f"{elapsed:.0f} {unit} in"

@@ -102,6 +102,7 @@ def timeline_figure(
             trace = _line(i, label, rounded(shown), "%{y:,.4~g}")
             traces.append(trace | clock.grid(bins) | {"xaxis": "x", "yaxis": f"y{axis}"})
         if column == "allocated_gpus":
+            layout[f"yaxis{axis}"]["range"] = [0, 1.16 * max(capacities)]
             for capacity in sorted(set(capacities)):
                 layout["shapes"].append(_level(capacity, f"y{axis}"))
     return {"traces": traces, "layout": layout, "height": 210 * len(panels) + 60}
@@ -162,14 +163,14 @@ def occupancy_figure(
         share = np.vstack([m.share for m in maps])
         return [_heat(share, [_plain(_short(name)) for name in labels], bins, clock, 70 + 44 * len(maps))]
     return [
-        _heat(m.share, [_plain(row) for row in m.rows], bins, clock, 100 + max(120, min(3 * len(m.rows), 420)))
+        _heat(
+            m.share, [_plain(row) for row in m.rows], bins, clock, 100 + max(140, min(12 * len(m.rows), 420))
+        )
         for m in maps
     ]
 
 
-def _heat(
-    share: npt.NDArray[np.float64], rows: list[str], bins: Bins, clock: Clock, height: int
-) -> Figure:
+def _heat(share: npt.NDArray[np.float64], rows: list[str], bins: Bins, clock: Clock, height: int) -> Figure:
     # One byte a cell: whole percents are all that a colour can tell.
     cells = np.round(100 * share).astype(np.uint8)
     z = {
@@ -259,12 +260,25 @@ def _wait_words(waits: Waits, label: str, category: str) -> str:
 
 
 def _panel_title(text: str, yref: str) -> dict[str, Any]:
-    place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": yref, "y": 1, "yanchor": "bottom", "yshift": 3}
+    place = {
+        "xref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "yref": yref,
+        "y": 1,
+        "yanchor": "bottom",
+        "yshift": 3,
+    }
     return {"text": f"<b>{text}</b>", "showarrow": False, "align": "left", **place}
 
 
 def _level(value: float, yref: str) -> dict[str, Any]:
-    label = {"text": f"all {words.count(value)} GPUs", "textposition": "end", "yanchor": "bottom", "padding": 2}
+    label = {
+        "text": f"all {words.count(value)} GPUs",
+        "textposition": "end",
+        "yanchor": "bottom",
+        "padding": 2,
+    }
     line = {"width": 1, "dash": "dot"}
     ends = {"x0": 0, "x1": 1, "y0": value, "y1": value}
     return {"type": "line", "xref": "paper", "yref": yref, **ends, "line": line, "label": label}

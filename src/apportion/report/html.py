@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from apportion.report import figures, sentences, words
-from apportion.report.breakdown import by_demand, by_group
+from apportion.report.breakdown import by_demand, by_group, by_run_time
 from apportion.report.clock import Clock
 from apportion.report.curves import Binned, Bins, bin_steps
 from apportion.report.files import whole_file
@@ -54,8 +54,8 @@ def write_report(results: Sequence[Result], path: Path, *, title: str | None = N
         "title": escape(title or f"{' vs '.join(labels[:4])} on {results[0].trace}"),
         "eyebrow": escape(title or kind),
         "trace": escape(_traces(results)),
-        "headline": sentences.headline(runs),
-        "lead": sentences.lead(runs),
+        "headline": words.unbroken(sentences.headline(runs)),
+        "lead": words.unbroken(sentences.lead(runs)),
         "facts": facts(results, clock),
         "metrics": metrics_table([run.summary for run in runs], runs),
         "cards": "\n".join(card_html(card, labels) for card in cards),
@@ -72,11 +72,14 @@ def write_report(results: Sequence[Result], path: Path, *, title: str | None = N
 def _distributions(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]) -> Card:
     jct = figures.distribution_figure(results, labels, "jct_s", "completion time (wait + run)")
     wait = figures.distribution_figure(results, labels, "wait_s", "wait")
+    waits = [r.jobs["wait_s"] for r in results]
     plots = [
-        Plot("jct", [jct], heading="Completion time", caption=sentences.completion(runs)),
-        Plot("wait", [wait], heading="Wait", caption=sentences.waiting(runs, [r.jobs["wait_s"] for r in results])),
+        [Plot("jct", [jct], heading="Completion time", caption=sentences.completion(runs))],
+        [Plot("wait", [wait], heading="Wait", caption=sentences.waiting(runs, waits))],
     ]
-    note = "Share of jobs (upward) that took at most this long (rightward, logarithmic): further left is better."
+    note = (
+        "Share of jobs (upward) that took at most this long (rightward, logarithmic): further left is better."
+    )
     return Card("distributions", "How long jobs take", plots, note=note)
 
 
@@ -87,7 +90,7 @@ def _over_time(results: Sequence[Result], labels: Sequence[str], runs: Sequence[
     figure = figures.timeline_figure(binned, labels, bins, clock, capacities)
     note = f"Means over {words.duration(bins.width_s)} each. Drag to zoom, double-click to return."
     caption = sentences.over_time(runs, binned, bins, clock)
-    return Card("time", "Over time", [Plot("timeline", [figure])], caption=caption, note=note)
+    return Card("time", "Over time", [[Plot("timeline", [figure])]], caption=caption, note=note)
 
 
 def _binned(timeline: pl.DataFrame, bins: Bins) -> dict[str, Binned]:
@@ -100,20 +103,22 @@ def _binned(timeline: pl.DataFrame, bins: Bins) -> dict[str, Binned]:
 
 def _waits(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]) -> Card:
     jobs = [r.jobs for r in results]
-    categories, table = by_demand(jobs)
-    figure = figures.waits_figure(categories, table, labels)
-    caption = sentences.by_category(runs, categories, table, "demand")
-    plots = [Plot("demand", [figure], heading="By GPUs asked for", caption=caption)]
+    splits = [("demand", "By GPUs asked for", by_demand(jobs)), ("length", "By run time", by_run_time(jobs))]
     groups = by_group(jobs)
-    if groups is not None:
-        figure = figures.waits_figure(*groups, labels)
-        caption = sentences.by_category(runs, *groups, "group")
-        plots.append(Plot("groups", [figure], heading="By group", caption=caption))
+    splits += [("group", "By group", groups)] if groups else []
+    plots = []
+    for key, heading, (categories, table) in splits:
+        figure = figures.waits_figure(categories, table, labels)
+        caption = sentences.by_category(runs, categories, table, key)
+        plots.append(Plot(key, [figure], heading=heading, caption=caption))
+    columns = [plots[:2], plots[2:]] if groups else [[plot] for plot in plots]
     note = "Dot: median wait. Bar: up to the 90th percentile. Line: up to the 99th. Waits under 1 s stand at 1 s."
-    return Card("waits", "Who waits", plots, note=note)
+    return Card("waits", "Who waits", columns, note=note)
 
 
-def _nodes(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run], clock: Clock) -> Card | None:
+def _nodes(
+    results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run], clock: Clock
+) -> Card | None:
     bins = clock.bins(HEAT_BINS)
     rows = max(20, min(HEAT_ROWS, HEAT_CELLS // (HEAT_BINS * len(results))))
     found = [(i, m) for i, r in enumerate(results) if (m := occupancy(r, bins, rows)) is not None]
@@ -127,7 +132,7 @@ def _nodes(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]
         plot.caption = " ".join(captions[:3])
     grouped = " Consecutive nodes share a row." if any(" … " in row for m in maps for row in m.rows) else ""
     note = f"Share of GPU time allocated, in stretches of {words.duration(bins.width_s)}.{grouped}"
-    return Card("nodes", "Where work runs", [plot], note=note, legend=False)
+    return Card("nodes", "Where work runs", [[plot]], note=note, legend=False)
 
 
 def _traces(results: Sequence[Result]) -> str:
@@ -136,7 +141,12 @@ def _traces(results: Sequence[Result]) -> str:
 
 
 def _data(cards: Sequence[Card], labels: Sequence[str]) -> dict[str, Any]:
-    plots = {p.key: {"figures": p.figures, "captions": p.captions} for card in cards for p in card.plots}
+    plots = {
+        p.key: {"figures": p.figures, "captions": [words.unbroken(c) for c in p.captions]}
+        for card in cards
+        for column in card.columns
+        for p in column
+    }
     return {"policies": list(labels), "plots": plots}
 
 

@@ -33,11 +33,11 @@ class Plot:
 
 @dataclass
 class Card:
-    """A titled part of the page with plots side by side, a note on how to read them, a legend of the policies."""
+    """A titled part of the page with columns of plots, a note on how to read them, a legend of the policies."""
 
     key: str
     title: str
-    plots: list[Plot]
+    columns: list[list[Plot]]
     caption: str = ""
     note: str = ""
     legend: bool = True
@@ -45,7 +45,8 @@ class Card:
 
 def name_html(label: str, index: int) -> str:
     """Return the name of a run in its colour."""
-    return f'<b class="policy" style="--c:var(--p{index % COLOURS})">{escape(label)}</b>'
+    kind = "policy short" if len(label) <= 28 else "policy"
+    return f'<b class="{kind}" style="--c:var(--p{index % COLOURS})">{escape(label)}</b>'
 
 
 def facts(results: Sequence[Result], clock: Clock) -> str:
@@ -115,12 +116,18 @@ def metrics_table(summaries: Sequence[Summary], runs: Sequence[Run]) -> str:
                 f'<td class="{"best" if is_best else "plain"}" style="{bar}" title="{value:,.6g}">'
                 f"<span class=value>{tick}{escape(measure.write(value))}</span>{aside}<i></i></td>"
             )
-        want = "" if one else f"<small>{'lower' if measure.lower_is_better else 'higher'} is better</small>"
+        direction, arrow = ("lower", "↓") if measure.lower_is_better else ("higher", "↑")
+        want = "" if one else f'<span class="want" title="{direction} is better">{arrow}</span>'
         key = ".".join(measure.path)
-        body.append(f'<tr data-metric="{key}"><th scope="row">{measure.name}{want}</th>{"".join(cells)}</tr>')
+        body.append(f'<tr data-metric="{key}"><th scope="row">{want}{measure.name}</th>{"".join(cells)}</tr>')
     kind = "one" if one else "many"
+    note = (
+        ""
+        if one
+        else f'<p class="note">↓ lower is better, ↑ higher is better. ✓ best of its row. Changes against {runs[0].html}.</p>'
+    )
     top = f'<thead><tr><th scope="col">metric</th>{head}</tr></thead>'
-    return f'<div class="scroll"><table class="metrics {kind}">{top}<tbody>{"".join(body)}</tbody></table></div>'
+    return f'<div class="scroll"><table class="metrics {kind}">{top}<tbody>{"".join(body)}</tbody></table></div>{note}'
 
 
 def _change(value: float, base: float | None, lower_is_better: bool) -> str:
@@ -143,13 +150,16 @@ def legend(labels: Sequence[str]) -> str:
 
 def card_html(card: Card, labels: Sequence[str]) -> str:
     """Return a card; its plots are empty boxes of the right height until the page's script draws them."""
-    plots = "".join(_plot_html(plot) for plot in card.plots)
+    stacked = any(len(column) > 1 for column in card.columns)
+    columns = ["".join(_plot_html(plot) for plot in column) for column in card.columns]
+    plots = "".join(f'<div class="column">{column}</div>' if stacked else column for column in columns)
+    kind = " stacked" if stacked else ""
     chips = legend(labels) if card.legend and len(labels) > 1 else ""
-    caption = f'<p class="caption">{card.caption}</p>' if card.caption else ""
+    caption = f'<p class="caption">{words.unbroken(card.caption)}</p>' if card.caption else ""
     note = f'<p class="note">{card.note}</p>' if card.note else ""
     return (
         f'<section class="card" id="{card.key}"><h2>{card.title}</h2>{caption}{chips}'
-        f'<div class="plots n{len(card.plots)}">{plots}</div>{note}</section>'
+        f'<div class="plots n{len(columns)}{kind}">{plots}</div>{note}</section>'
     )
 
 
@@ -164,7 +174,7 @@ def _plot_html(plot: Plot) -> str:
         )
         choice = f'<div class="choice" role="group" aria-label="policy shown">{buttons}</div>'
     caption = plot.caption or (plot.captions[0] if plot.captions else "")
-    text = f'<p class="caption">{caption}</p>' if caption else ""
+    text = f'<p class="caption">{words.unbroken(caption)}</p>' if caption else ""
     return (
         f'<figure data-plot="{plot.key}">{heading}{text}{choice}'
         f'<div class="plot" style="height:{height}px"></div></figure>'

@@ -14,13 +14,15 @@ import numpy as np
 import polars as pl
 
 from apportion.report import words
-from apportion.report.breakdown import OTHERS, Table, Waits
+from apportion.report.breakdown import OTHERS, Table
 from apportion.report.clock import Clock
 from apportion.report.curves import Binned, Bins
 from apportion.report.occupancy import Occupancy
 
 _ALIKE = 0.005
 _WORTH_SAYING = 0.05
+_CLOSE = 0.15
+_KINDS = {"demand": "demand", "length": "run time", "group": "group"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ def headline(runs: Sequence[Run]) -> str:
     least, winner = min(known)
     base = means[0]
     if base is None:
-        return f"{runs[winner].html} completes jobs in {words.duration(least)} on average; {runs[0].html} none"
+        return (
+            f"{runs[winner].html} completes jobs in {words.duration(least)} on average; {runs[0].html} none"
+        )
     if max(m for m, _ in known) <= least * (1 + _ALIKE):
         return f"The mean completion time is the same under all policies: {words.duration(base)}"
     if base <= least * (1 + _ALIKE):
@@ -78,7 +82,11 @@ def _price(winner: Run, base: Run) -> str:
         if after is None or not before or abs(after / before - 1) < _WORTH_SAYING:
             continue
         if after > before:
-            grows = f"{words.amount(after / before)}×" if after >= 2 * before else f"by {words.percent(after / before - 1)}"
+            grows = (
+                f"{words.amount(after / before)}×"
+                if after >= 2 * before
+                else f"by {words.percent(after / before - 1)}"
+            )
             return f"; {noun} grows {grows}"
         return f", and {noun} by {words.percent(1 - after / before)}"
     return " at the same longest wait" if winner.number("wait_s", "max") is not None else ""
@@ -127,7 +135,9 @@ def waiting(runs: Sequence[Run], waits: Sequence[pl.Series]) -> str:
     each = [_under(words.percent(s), run, runs) for s, run in zip(shares, runs) if s is not None]
     if not each:
         return "No job started."
-    longest = [_under(words.duration(m), r, runs) for r in runs if (m := r.number("wait_s", "max")) is not None]
+    longest = [
+        _under(words.duration(m), r, runs) for r in runs if (m := r.number("wait_s", "max")) is not None
+    ]
     return (
         f"Within a minute of submission {words.names(_few(each))} of the jobs that start have started; "
         f"the longest wait is {words.names(_few(longest))}."
@@ -149,34 +159,37 @@ def over_time(runs: Sequence[Run], binned: Sequence[dict[str, Binned]], bins: Bi
 
 
 def by_category(runs: Sequence[Run], categories: Sequence[str], table: Table, kind: str) -> str:
-    """Return the caption of waits by `kind` (demand or group): who waits longest under the first run."""
-    found = [(name, w) for name in categories if name != OTHERS and (w := table[0].get(name))]
-    if not found:
-        return "No job started."
-    name, worst = max(found, key=lambda item: item[1].p90)
-    under = f"Under {runs[0].html} " if len(runs) > 1 else ""
-    if worst.p90 < 1:
-        return f"{under or 'Of all jobs '}nine in ten start at once, whatever their {kind}."
-    who = f"jobs of {escape(name)}"
-    text = f"{under}{who} wait longest: one in ten waits more than {words.duration(worst.p90)}"
-    _, shortest = min(found, key=lambda item: item[1].p90)
-    if shortest.p90 < worst.p90 * 0.8:
-        other = min(found, key=lambda item: item[1].p90)[0]
-        text += f", against {words.duration(shortest.p90)} for {escape(other)}"
-    text += _elsewhere(runs, table, name)
+    """Return the caption of waits by `kind` (demand, length or group): who waits longest, who least."""
+    named = [name for name in categories if name != OTHERS] or list(categories)
+    clauses = []
+    for i in dict.fromkeys([0, _counterpart(runs)]):
+        found = [(name, w.p90) for name in named if (w := table[i].get(name))]
+        if found:
+            clauses.append(
+                _range(found, f"under {runs[i].html} " if len(runs) > 1 else "", kind, not clauses)
+            )
+    text = "; ".join(clauses) or "no job started"
     return text[0].upper() + text[1:] + "."
 
 
-def _elsewhere(runs: Sequence[Run], table: Table, name: str) -> str:
-    """Return what the other run furthest from the first does to the same jobs."""
-    first = table[0][name].p90
-    others: list[tuple[Waits, Run]] = [(w, r) for w, r in zip((t.get(name) for t in table[1:]), runs[1:]) if w]
-    if not others:
-        return ""
-    best, run = min(others, key=lambda item: item[0].p90)
-    if abs(best.p90 - first) <= _WORTH_SAYING * first:
-        return ""
-    return f"; {run.html} makes that {words.duration(best.p90)}"
+def _range(found: list[tuple[str, float]], under: str, kind: str, first: bool) -> str:
+    """Return the 90th percentiles of the wait of one run, from the category that waits longest to the least."""
+    worst, most = max(found, key=lambda item: item[1])
+    least, fewest = min(found, key=lambda item: item[1])
+    jobs = "jobs that run" if kind == "length" else "jobs of"
+    if most < 1:
+        return f"{under}nine jobs in ten start at once, whatever their {_KINDS[kind]}"
+    if fewest >= most * (1 - _CLOSE):
+        return f"{under}one job in ten waits more than {words.duration(most)}, whatever its {_KINDS[kind]}"
+    tail = "one in ten waits more than " if first else ""
+    text = f"{under}{jobs} {escape(worst)} wait longest ({tail}{words.duration(most)})"
+    return f"{text}, {jobs} {escape(least)} least ({words.duration(fewest)})"
+
+
+def _counterpart(runs: Sequence[Run]) -> int:
+    """Return the run to tell of beside the first: of the others the one with the shortest mean completion time."""
+    means = [(run.number("jct_s", "mean"), i) for i, run in enumerate(runs)]
+    return min(((m, i) for m, i in means[1:] if m is not None), default=(0.0, 0))[1]
 
 
 def by_node(run: Run, map_: Occupancy) -> str:
@@ -197,7 +210,11 @@ def by_node(run: Run, map_: Occupancy) -> str:
 
 
 def _more(value: float, base: float) -> str:
-    return f"{words.amount(value / base)}× as long" if value >= 2 * base else f"{words.percent(value / base - 1)} longer"
+    return (
+        f"{words.amount(value / base)}× as long"
+        if value >= 2 * base
+        else f"{words.percent(value / base - 1)} longer"
+    )
 
 
 def _tail(run: Run, runs: Sequence[Run]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 from apportion.model.units import format_duration
 from apportion.study.result import Result
+
+_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|s|min|h|d|jobs?|GPUs?|GPU-h)\b|%)")
 
 
 def duration(seconds: float) -> str:
@@ -51,6 +54,11 @@ def change(value: float, base: float) -> str:
     points = abs(ratio - 1) * 100
     sign = "+" if ratio > 1 else "−"
     return f"{sign}{points:.0f} %" if points >= 1 else f"{sign}{max(points, 0.1):.1f} %"
+
+
+def unbroken(html: str) -> str:
+    """Return a sentence whose numbers stay on one line with their units."""
+    return _NUMBER_AND_UNIT.sub("\\1\u00a0", html)
 
 
 def plural(number: float, noun: str) -> str:

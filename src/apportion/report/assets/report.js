@@ -82,6 +82,7 @@
     const layout = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, autosize: true, height: source.height,
       margin: { l: 8, r: 14, t: 26, b: 8, pad: 2 }, uirevision: "kept", dragmode: "zoom",
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--soft"), activecolor: css("--ink") },
       font: { family: getComputedStyle(document.body).fontFamily, color: css("--ink"), size: 13 },
       hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--ink"), size: 13 }, align: "left", namelength: -1 },
       ...source.layout,
@@ -102,9 +103,8 @@
   }
 
   const config = {
-    responsive: true, displaylogo: false, displayModeBar: "hover",
-    modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-    modeBarButtonsToAdd: [{ name: "download", title: "Download as PNG", icon: Plotly.Icons.camera, click: download }],
+    responsive: true, displaylogo: false, displayModeBar: "hover", showSendToCloud: false, showEditInChartStudio: false,
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", { name: "download", title: "Download as PNG", icon: Plotly.Icons.camera, click: download }]],
   };
 
   function draw(item) {

@@ -1,0 +1,1 @@
+"""Policies: one published system a file, found by name through `registry`."""

@@ -1,0 +1,51 @@
+"""Round robin: jobs take turns on the GPUs, a quantum each, in the order in which they last ran.
+
+The time slicing of Gandiva (Xiao et al., OSDI 2018) without its packing. At every round the waiting jobs, longest unserved
+first, and then the running ones, in the order of their last start, are given the GPUs they ask for while these last; the
+others are suspended.
+
+Example: `apportion simulate synthetic:philly?jobs=500 --policy round-robin[quantum=10m] --checkpoint-cost 10`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from apportion.engine.rounds import Decision, View
+from apportion.policies.parameters import at_least
+
+
+@dataclass
+class RoundRobin:
+    """Jobs take turns; see the module's text.
+
+    Parameters
+    ----------
+    quantum_s: seconds of a turn (at least 1).
+    """
+
+    quantum_s: float = 300.0
+    _served: dict[int, float] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        at_least("round-robin", "quantum", self.quantum_s, 1)
+
+    @property
+    def round_s(self) -> float:
+        """Return the seconds between two rounds."""
+        return self.quantum_s
+
+    def decide(self, view: View) -> Decision:
+        """Give GPUs to the jobs that ran longest ago."""
+        last = np.array([self._served.get(int(j), -np.inf) for j in view.jobs])
+        order = np.lexsort((view.submit_s, last))
+        gpus = np.zeros(view.jobs.size)
+        left = view.capacity_gpus
+        for i in order:
+            if view.gpus[i] <= left:
+                left -= view.gpus[i]
+                gpus[i] = view.gpus[i]
+                self._served[int(view.jobs[i])] = view.now_s
+        return Decision(gpus, order.astype(np.int64))

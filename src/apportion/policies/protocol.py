@@ -1,0 +1,63 @@
+"""What a policy is made of: an order or an allocator, and a placement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from apportion.engine.encode import Encoded
+from apportion.engine.plan import OrderPlan, PlacementPlan
+from apportion.engine.rounds import Decision, View
+from apportion.model.workload import Workload
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What an order may look at before a run starts.
+
+    Parameters
+    ----------
+    workload: the table of jobs. encoded: its arrays, with users and groups as numbers. seed: of anything drawn.
+    """
+
+    workload: Workload
+    encoded: Encoded
+    seed: int
+
+
+@runtime_checkable
+class Order(Protocol):
+    """Which pending job is looked at next."""
+
+    def plan(self, jobs: Jobs) -> OrderPlan:
+        """Return the keys, or the kernel that computes them."""
+        ...
+
+
+@runtime_checkable
+class Placement(Protocol):
+    """Which node and which devices a task gets."""
+
+    def plan(self) -> PlacementPlan:
+        """Return the score, the device rule and what decides ties."""
+        ...
+
+
+@runtime_checkable
+class Allocator(Protocol):
+    """Who runs in the next round, with how many GPUs."""
+
+    round_s: float
+
+    def decide(self, view: View) -> Decision:
+        """Return the GPUs each job gets until the next round."""
+        ...
+
+
+@dataclass(frozen=True)
+class Policy:
+    """An order or an allocator, with a placement; `name` is how the user wrote it."""
+
+    name: str
+    order: Order | Allocator
+    placement: Placement

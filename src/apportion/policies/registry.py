@@ -1,0 +1,160 @@
+"""Find policies by name: `ORDER+PLACEMENT` or `ALLOCATOR+PLACEMENT`, parameters in brackets, defaults for what is
+left out; policies of other packages come in through the entry point group `apportion.policies`."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from apportion.model.errors import PolicyError, did_you_mean
+from apportion.policies.parameters import build
+from apportion.policies.protocol import Allocator, Order, Placement, Policy
+
+ORDERS = {
+    "fifo": "orders.fifo:Fifo",
+    "sjf": "orders.sjf:ShortestJobFirst",
+    "ljf": "orders.ljf:LongestJobFirst",
+    "smallest": "orders.smallest:SmallestFirst",
+    "sju": "orders.history:ShortestByUser",
+    "sjg": "orders.history:ShortestByGroup",
+    "sjgg": "orders.history:ShortestByGroupAndGpus",
+    "qssf": "orders.qssf:QuasiShortestServiceFirst",
+    "srtf": "orders.srtf:ShortestRemainingTimeFirst",
+    "las": "orders.las:LeastAttainedService",
+    "priority": "orders.priority:Priority",
+    "fair": "orders.fair:Fair",
+    "random": "orders.random:RandomOrder",
+}
+PLACEMENTS = {
+    "best-fit": "placements.best_fit:BestFit",
+    "first-fit": "placements.first_fit:FirstFit",
+    "worst-fit": "placements.worst_fit:WorstFit",
+    "random": "placements.random:RandomPlacement",
+    "consolidate": "placements.consolidate:Consolidate",
+    "spread": "placements.spread:Spread",
+    "load-balance": "placements.load_balance:LoadBalance",
+}
+ALLOCATORS = {"round-robin": "allocators.round_robin:RoundRobin"}
+"""Name -> module and class of this package, imported when asked for."""
+
+DEFAULT_ORDER, DEFAULT_PLACEMENT = "fifo", "best-fit"
+_HALF = re.compile(r"\s*([\w-]+)\s*(?:\[([^\]]*)\])?\s*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A policy that can be asked for: `kind` is order, placement or allocator."""
+
+    name: str
+    kind: str
+    target: str
+
+    def load(self) -> Any:
+        """Return the class."""
+        if self.target.startswith(("orders.", "placements.", "allocators.")):
+            module, _, attribute = self.target.partition(":")
+            return getattr(importlib.import_module(f"apportion.policies.{module}"), attribute)
+        return _foreign()[(self.kind, self.name)]
+
+
+@cache
+def _foreign() -> dict[tuple[str, str], Any]:
+    """Return the classes of other packages: each is an `Order`, a `Placement` or an `Allocator`."""
+    found: dict[tuple[str, str], Any] = {}
+    for point in entry_points(group="apportion.policies"):
+        found[(_kind(point.load()), point.name)] = point.load()
+    return found
+
+
+def _kind(cls: Any) -> str:
+    if hasattr(cls, "decide"):
+        return "allocator"
+    kind = getattr(cls, "kind", None)
+    if kind in ("order", "placement"):
+        return str(kind)
+    raise PolicyError(f"{cls!r}: expected a class with `decide`, or with `kind` 'order' or 'placement' and `plan`")
+
+
+def entries() -> list[Entry]:
+    """Return every policy: orders, allocators, placements, then those of other packages."""
+    own = [Entry(n, "order", t) for n, t in ORDERS.items()]
+    own += [Entry(n, "allocator", t) for n, t in ALLOCATORS.items()]
+    own += [Entry(n, "placement", t) for n, t in PLACEMENTS.items()]
+    return own + [Entry(name, kind, "entry point") for kind, name in _foreign()]
+
+
+def parse_policy(text: str) -> Policy:
+    """Return the policy that `text` names, such as `sjf`, `fifo+consolidate`, `las[quantum=1h]+spread`, `best-fit`.
+
+    Raises
+    ------
+    PolicyError: an unknown name (the nearest is suggested), an unknown parameter, or a wrong value.
+    """
+    halves = _split(text)
+    if not halves or len(halves) > 2:
+        raise PolicyError(f"found policy {text!r}, expected ORDER+PLACEMENT or ALLOCATOR+PLACEMENT")
+    order = placement = None
+    for position, half in enumerate(halves):
+        match = _HALF.fullmatch(half)
+        if not match:
+            raise PolicyError(f"found policy {half!r}, expected a name with parameters in brackets: las[quantum=1h]")
+        name, given = match[1], _pairs(match[1], match[2])
+        kinds = ("order", "allocator") if position == 0 and len(halves) == 2 else ("placement",)
+        if len(halves) == 1:
+            kinds = ("order", "allocator", "placement")
+        made = build(_find(name, kinds).load(), name, given)
+        if isinstance(made, Placement) and _find(name, kinds).kind == "placement":
+            placement = made
+        else:
+            order = made
+    return Policy(
+        text.strip(),
+        order if order is not None else _default(DEFAULT_ORDER, ("order",)),
+        placement if placement is not None else _default(DEFAULT_PLACEMENT, ("placement",)),
+    )
+
+
+def _default(name: str, kinds: tuple[str, ...]) -> Any:
+    return build(_find(name, kinds).load(), name, {})
+
+
+def _find(name: str, kinds: tuple[str, ...]) -> Entry:
+    known = [e for e in entries() if e.kind in kinds]
+    for kind in kinds:
+        for entry in known:
+            if entry.kind == kind and entry.name == name:
+                return entry
+    names = sorted({e.name for e in known})
+    what = "policy" if len(kinds) > 1 else kinds[0]
+    raise PolicyError(f"unknown {what} {name!r}{did_you_mean(name, names)} (known: {', '.join(names)})")
+
+
+def _split(text: str) -> list[str]:
+    """Split at plus signs outside brackets."""
+    parts, depth = [""], 0
+    for char in text:
+        depth += (char == "[") - (char == "]")
+        if char == "+" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return parts if text.strip() else []
+
+
+def _pairs(name: str, inside: str | None) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for item in (inside or "").split(","):
+        if not item.strip():
+            continue
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise PolicyError(f"{name}: found {item.strip()!r}, expected parameter=value")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+__all__ = ["Allocator", "Entry", "Order", "Placement", "Policy", "entries", "parse_policy"]

@@ -1,0 +1,114 @@
+"""What a run amounts to: the timeline and the summary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+import apportion
+from apportion.engine.layout import F8
+
+if TYPE_CHECKING:
+    from apportion.study.result import Result
+
+
+def timeline(result: Result) -> pl.DataFrame:
+    """Return a row per change: `time_s, pending_jobs, running_jobs, allocated_gpus`.
+
+    Rejected jobs are not in it; several changes at one moment make one row.
+    """
+    runs = result.placements.filter("first")
+    jobs = result.jobs.with_row_index("job", offset=0)
+    waits = jobs.filter(pl.col("status") != "rejected")
+    ends = result.placements.filter(pl.col("end_s").is_not_null())
+    # a run that ends before its job does puts the job back into the queue
+    last_end = result.jobs["end_s"].to_numpy()[runs["job"].to_numpy()]
+    back = runs.filter((pl.Series(last_end) != pl.col("end_s")).fill_null(True) & pl.col("end_s").is_not_null())
+    back = runs.with_columns(job_end=pl.Series(last_end, dtype=pl.Float64).fill_nan(None)).filter(
+        pl.col("end_s").is_not_null() & (pl.col("job_end").is_null() | (pl.col("job_end") != pl.col("end_s")))
+    )
+    changes = [
+        _changes(waits["submit_s"], pending=1),
+        _changes(runs["start_s"], pending=-1, running=1),
+        _changes(runs["end_s"].drop_nulls(), running=-1),
+        _changes(back["end_s"], pending=1),
+        _changes(result.placements["start_s"], gpus=result.placements["gpus"]),
+        _changes(ends["end_s"], gpus=-ends["gpus"]),
+    ]
+    table = pl.concat(changes).group_by("time_s").agg(pl.all().sum()).sort("time_s")
+    return table.select(
+        "time_s",
+        pending_jobs=pl.col("pending").cum_sum(),
+        running_jobs=pl.col("running").cum_sum(),
+        allocated_gpus=pl.col("gpus").cum_sum().round(6),
+    )
+
+
+def _changes(time: pl.Series, pending: int = 0, running: int = 0, gpus: Any = 0.0) -> pl.DataFrame:
+    return pl.select(
+        time_s=time,
+        pending=pl.lit(pending, pl.Int64),
+        running=pl.lit(running, pl.Int64),
+        gpus=gpus if isinstance(gpus, pl.Series) else pl.lit(gpus, pl.Float64),
+    )
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """Return the dictionary of `summary.json`; times in seconds, a key that does not apply is absent.
+
+    `makespan_s` runs from the first submission to the last completion; `gpu_utilization` is the allocated GPU time over
+    capacity x makespan.
+    """
+    jobs = result.jobs
+    count = dict(jobs["status"].value_counts().iter_rows())
+    done = jobs.filter(pl.col("status") == "completed")
+    out: dict[str, Any] = {
+        "policy": result.policy,
+        "trace": result.trace,
+        "jobs": jobs.height,
+        "completed": count.get("completed", 0),
+        "rejected": count.get("rejected", 0),
+        "unfinished": count.get("unfinished", 0),
+    }
+    if done.height:
+        first, last = float(jobs["submit_s"].min()), float(done["end_s"].max())  # type: ignore[arg-type]
+        out["makespan_s"] = last - first
+        out["jct_s"] = _quantiles(done["jct_s"].to_numpy())
+        out["wait_s"] = _quantiles(done["wait_s"].to_numpy())
+        capacity = result.cluster.gpus * (last - first)
+        if capacity > 0:
+            out["gpu_utilization"] = _allocated_gpu_s(result, last) / capacity
+    out["preemptions"] = int(jobs["preemptions"].sum())
+    restarts = int(jobs["restarts"].sum())
+    if restarts:
+        out["restarts"] = restarts
+    deadlines = result.workload.table["deadline_s"]
+    if deadlines.null_count() < len(deadlines):
+        met = (jobs["end_s"] <= deadlines).fill_null(False) & deadlines.is_not_null()
+        out["deadlines"] = {"with": len(deadlines) - deadlines.null_count(), "met": int(met.sum())}
+    out["engine"] = {
+        "events": int(result.facts.get("events", 0)),
+        "wall_s": float(result.facts.get("wall_s", 0.0)),
+        "version": apportion.__version__,
+    }
+    return out
+
+
+def _allocated_gpu_s(result: Result, last: float) -> float:
+    placed = result.placements
+    end = placed["end_s"].fill_null(last).to_numpy()
+    start = placed["start_s"].to_numpy()
+    return float(((np.minimum(end, last) - start).clip(min=0) * placed["gpus"].to_numpy()).sum())
+
+
+def _quantiles(values: F8) -> dict[str, float]:
+    p50, p90, p99 = np.quantile(values, [0.5, 0.9, 0.99])
+    return {
+        "mean": float(values.mean()),
+        "p50": float(p50),
+        "p90": float(p90),
+        "p99": float(p99),
+        "max": float(values.max()),
+    }

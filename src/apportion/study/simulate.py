@@ -1,0 +1,266 @@
+"""One run: a workload, a cluster, a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from apportion.engine.check import check_log
+from apportion.engine.encode import Encoded, encode
+from apportion.engine.layout import EASY, ENDED, REJECTED, SKIP, STRICT, F8, Records
+from apportion.engine.plan import KEY_NONE, KEY_PREEMPTIVE, KEY_SHARE, OrderPlan, Settings
+from apportion.engine.rounds import Rounds
+from apportion.engine.run import Engine, Log, Times
+from apportion.engine.world import OUTSIDE
+from apportion.model.cluster import Cluster
+from apportion.model.errors import InputError, PolicyError, did_you_mean
+from apportion.model.signal import NodeEvents
+from apportion.model.workload import Workload
+from apportion.policies.protocol import Allocator, Jobs, Policy
+from apportion.policies.registry import parse_policy
+from apportion.study.result import Result
+
+BACKFILL = {"skip": SKIP, "strict": STRICT, "easy": EASY}
+CHECKPOINT_COSTS: dict[str, Callable[[F8], F8]] = {
+    # seconds of a preemption by GPUs, as in the Helios simulator (Hu et al., SC 2021)
+    "helios": lambda gpus: np.where(gpus <= 1, 7.0, np.where(gpus <= 8, 30.0, 60.0)),
+}
+
+
+def simulate(
+    workload: Workload,
+    cluster: Cluster,
+    policy: str | Policy = "fifo",
+    *,
+    backfill: str = "skip",
+    granularity: float = 0.0,
+    checkpoint_cost: float | str = 0.0,
+    checkpoint_interval: float = 0.0,
+    failures: NodeEvents | None = None,
+    seed: int = 0,
+    until: float | None = None,
+    check: bool = False,
+    trace: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Run `workload` on `cluster` under `policy`.
+
+    Parameters
+    ----------
+    backfill: `skip` (what does not fit is passed over), `strict` (it holds up those behind it) or `easy` (others may pass
+        it if they do not delay it).
+    granularity: seconds; decisions are taken at multiples of it only, as tick simulators do (0 = at every event).
+    checkpoint_cost: seconds of work a preemption adds, or `helios` (7, 30 or 60 s by GPUs).
+    checkpoint_interval: seconds of work between checkpoints; after a node failure a job starts again from the last (0 =
+        from the beginning).
+    failures: when nodes fail and are repaired. seed: of everything drawn. until: seconds at which the run is cut off.
+    check: verify the invariants of the outcome. trace: name shown in results. progress: called with (arrived, jobs).
+
+    Raises
+    ------
+    PolicyError, InputError: what was asked for cannot be; one line that says what and what would be right.
+
+    Examples
+    --------
+    >>> import apportion as ap
+    >>> trace = ap.load("synthetic:philly?jobs=200&seed=1")
+    >>> result = ap.simulate(trace.workload, trace.cluster, "sjf+best-fit")
+    >>> result.summary()["completed"]
+    200
+    """
+    chosen = parse_policy(policy) if isinstance(policy, str) else policy
+    if backfill not in BACKFILL:
+        raise PolicyError(
+            f"found backfill {backfill!r}, expected {', '.join(BACKFILL)}{did_you_mean(backfill, BACKFILL)}"
+        )
+    encoded = encode(workload, cluster)
+    times = _times(workload)
+    settings = Settings(
+        BACKFILL[backfill],
+        float(granularity),
+        _checkpoint_cost(checkpoint_cost, encoded),
+        float(checkpoint_interval),
+        np.inf if until is None else float(until),
+        seed,
+    )
+    allocator = chosen.order if isinstance(chosen.order, Allocator) else None
+    order = OrderPlan(KEY_NONE) if allocator else chosen.order.plan(Jobs(workload, encoded, seed))  # type: ignore[union-attr]
+    if backfill == "easy" and order.mode in (KEY_SHARE, KEY_PREEMPTIVE, KEY_NONE):
+        raise PolicyError(f"{chosen.name}: backfill easy needs an order whose first job keeps its place")
+    outside = _outside(failures, cluster)
+    engine = Engine(encoded, times, order, chosen.placement.plan(), settings, outside)
+    decide = None
+    if allocator is not None:
+        rounds = Rounds(encoded, *_bounds(workload, encoded), round_s=allocator.round_s)
+
+        def decide(running: Engine) -> None:
+            view = rounds.view(running)
+            rounds.apply(running, view, allocator.decide(view))
+
+    log = engine.run(decide, progress)
+    if check:
+        check_log(encoded, log, outside)
+    return _result(chosen.name, trace or workload.name, workload, cluster, encoded, log)
+
+
+def _times(workload: Workload) -> Times:
+    table = workload.table
+    filled = table.select(
+        estimate=pl.coalesce("estimate_s", "duration_s"), deadline=pl.col("deadline_s").fill_null(np.inf)
+    )
+    return Times(
+        table["submit_s"].to_numpy(),
+        table["duration_s"].to_numpy(),
+        filled["estimate"].to_numpy(),
+        filled["deadline"].to_numpy(),
+        table["priority"].to_numpy().astype(float),
+        table["preemptible"].to_numpy(),
+    )
+
+
+def _checkpoint_cost(given: float | str, encoded: Encoded) -> float | F8:
+    if isinstance(given, str):
+        if given not in CHECKPOINT_COSTS:
+            raise InputError(
+                f"found checkpoint cost {given!r}, expected seconds or {', '.join(CHECKPOINT_COSTS)}"
+            )
+        return CHECKPOINT_COSTS[given](encoded.milli / 1000)
+    if not given >= 0:
+        raise InputError(f"found checkpoint cost {given!r}, expected seconds, at least 0")
+    return float(given)
+
+
+def _bounds(workload: Workload, encoded: Encoded) -> tuple[F8, F8]:
+    asked = pl.Series(encoded.milli / 1000)
+    least = workload.table["min_gpus"].cast(pl.Float64)
+    most = workload.table["max_gpus"].cast(pl.Float64)
+    bounds = pl.select(least=pl.coalesce(least, asked), most=pl.coalesce(most, asked))
+    return bounds["least"].to_numpy(), bounds["most"].to_numpy()
+
+
+def _outside(failures: NodeEvents | None, cluster: Cluster) -> Records | None:
+    if failures is None:
+        return None
+    number = {name: i for i, name in enumerate(cluster.table["node"])}
+    events = np.zeros(len(failures.nodes), OUTSIDE)
+    for i, name in enumerate(failures.nodes):
+        if name not in number:
+            raise InputError(f"node events: found node {name!r}, which the cluster does not have", row=i + 1)
+        events["node"][i] = number[name]
+    events["time"], events["up"] = failures.times_s, failures.up
+    return events
+
+
+def _result(
+    policy: str, trace: str, workload: Workload, cluster: Cluster, encoded: Encoded, log: Log
+) -> Result:
+    placements = _placements(encoded, log)
+    return Result(
+        policy,
+        trace,
+        workload,
+        cluster,
+        _jobs(workload, cluster, encoded, log, placements),
+        placements,
+        {
+            "events": log.events,
+            "wall_s": log.wall_s,
+            "end_s": log.end_s,
+        },
+    )
+
+
+def _placements(encoded: Encoded, log: Log) -> pl.DataFrame:
+    pieces = log.runs["pieces"]
+    run = np.repeat(np.arange(log.runs.size), pieces)
+    shapes = encoded.tasks
+    put = log.puts
+    gpus = (shapes["gpus"] * shapes["milli"] / 1000)[put["shape"]] if put.size else np.zeros(0)
+    first = np.zeros(put.size, bool)
+    first[log.runs["put"]] = True
+    end = log.runs["end"][run]
+    return pl.DataFrame(
+        {
+            "job": log.runs["job"][run],
+            "start_s": log.runs["start"][run],
+            "end_s": pl.Series(np.where(np.isinf(end), np.nan, end)).fill_nan(None),
+            "node": put["node"],
+            "gpus": gpus,
+            "devices": put["mask"],
+            "first": first,
+        }
+    )
+
+
+def _jobs(
+    workload: Workload, cluster: Cluster, encoded: Encoded, log: Log, placements: pl.DataFrame
+) -> pl.DataFrame:
+    n = len(workload)
+    runs, table = log.runs, log.jobs
+    start = np.full(n, np.inf)
+    last_start = np.full(n, -np.inf)
+    ran = np.zeros(n)
+    # runs are logged in the order of their starts: assigning backwards leaves the first, forwards the last
+    start[runs["job"][::-1]] = runs["start"][::-1]
+    last_start[runs["job"]] = runs["start"]
+    end = np.full(n, np.nan)
+    ended = table["state"] == ENDED
+    end[runs["job"]] = runs["end"]
+    end[~ended] = np.nan
+    closed = np.isfinite(runs["end"])
+    np.add.at(ran, runs["job"][closed], (runs["end"] - runs["start"])[closed])
+    submit = workload.table["submit_s"].to_numpy()
+    until = np.where(ended, end, last_start)
+    wait = np.where(np.isfinite(start), until - submit - ran, np.nan)
+    once = (table["preemptions"] == 0) & (table["restarts"] == 0)
+    wait = np.where(once & np.isfinite(start), start - submit, wait)
+    start[~np.isfinite(start)] = np.nan
+    status = np.where(ended, 0, np.where(table["state"] == REJECTED, 1, 2))
+    words = pl.Series(["completed", "rejected", "unfinished"])
+    return pl.DataFrame(
+        {
+            "job_id": workload.table["job_id"],
+            "user": workload.table["user"],
+            "group": workload.table["group"],
+            "submit_s": workload.table["submit_s"],
+            "start_s": pl.Series(start).fill_nan(None),
+            "end_s": pl.Series(end).fill_nan(None),
+            "wait_s": pl.Series(wait).fill_nan(None),
+            "jct_s": pl.Series(end - submit).fill_nan(None),
+            "duration_s": workload.table["duration_s"],
+            "gpus": encoded.milli / 1000,
+            "preemptions": table["preemptions"].copy(),
+            "restarts": table["restarts"].copy(),
+            "status": words.gather(status),
+            "nodes": _node_names(n, cluster, runs, log),
+        }
+    )
+
+
+def _node_names(n: int, cluster: Cluster, runs: Records, log: Log) -> pl.Series:
+    """Return where each job ran last: names joined by commas, null when it never ran."""
+    names = cluster.table["node"]
+    node = np.full(n, -1, np.int64)
+    one = runs["pieces"] == 1
+    node[runs["job"]] = np.where(one, log.puts["node"][runs["put"]] if runs.size else 0, -2)
+    single = pl.Series(node)
+    text = names.gather(pl.select(pl.when(single >= 0).then(single)).to_series())
+    many = np.flatnonzero(node == -2)
+    if not many.size:
+        return text.alias("nodes")
+    last = np.zeros(n, np.int64)
+    last[runs["job"]] = np.arange(runs.size)
+    pieces = runs["pieces"][last[many]]
+    job = np.repeat(many, pieces)
+    at = np.repeat(runs["put"][last[many]], pieces) + (
+        np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    )
+    joined = (
+        pl.DataFrame({"job": job, "name": names.gather(log.puts["node"][at].astype(np.int64))})
+        .unique(maintain_order=True)
+        .group_by("job", maintain_order=True)
+        .agg(pl.col("name").str.join(","))
+    )
+    return text.scatter(joined["job"].to_numpy(), joined["name"]).alias("nodes")
