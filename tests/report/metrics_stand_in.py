@@ -1,4 +1,4 @@
-"""The timeline and the summary of a run, computed plainly: used where the package's own cannot be imported."""
+"""The timeline and the summary of a run, computed plainly: for trees without the package's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs for the tests of reports: random jobs placed first come, first served (or shortest first) by a few lines."""
+"""Runs for the tests of reports: random jobs, placed oldest first or shortest first by a few lines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def workload(jobs: int, seed: int = 0, gpus: int = 128, load: float = 0.95, date
 def run(
     work: Workload, cluster: Cluster | str = "16x8:V100", policy: str = "fifo", until: float = np.inf
 ) -> Result:
-    """Place the jobs of `work`; policy `sjf...` takes the shortest pending job first, any other the oldest."""
+    """Run the jobs of `work`; policy `sjf...` starts the shortest pending job first, others the oldest."""
     nodes = parse_cluster(cluster) if isinstance(cluster, str) else cluster
     table = work.table
     submit, duration = table["submit_s"].to_numpy(), table["duration_s"].to_numpy()

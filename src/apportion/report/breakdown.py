@@ -64,7 +64,7 @@ def by_run_time(runs: Sequence[pl.DataFrame]) -> tuple[list[str], Table]:
 
 
 def by_group(runs: Sequence[pl.DataFrame], largest: int = 12) -> tuple[list[str], Table] | None:
-    """Return the `largest` groups by jobs, then `others`, and the waits of each run; None when there is one group."""
+    """Return the `largest` groups by jobs, then `others`, and the waits of each run; None for one group."""
     jobs_of = pl.concat([jobs.select("group") for jobs in runs])["group"].value_counts(sort=True)
     jobs_of = jobs_of.sort(["count", "group"], descending=[True, False])
     if jobs_of.height < 2:

@@ -40,8 +40,8 @@ class Clock:
             )
             if t is not None and t != float("inf")
         ]
-        start = float(min(starts, default=0.0))  # type: ignore[type-var, arg-type]
-        end = float(max(ends, default=start))  # type: ignore[type-var, arg-type]
+        start = float(min(starts, default=0.0))  # type: ignore[arg-type]
+        end = float(max(ends, default=start))  # type: ignore[arg-type]
         return cls(start, max(end, start + 1.0), results[0].workload.origin)
 
     @property

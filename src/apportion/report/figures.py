@@ -1,7 +1,7 @@
 """The plots of a report as plotly figures without colours: the page paints them in its theme.
 
-A trace says in `meta` whose it is (`policy`, an index) and what it does (`role`), so that a policy has one colour in
-every plot, light or dark.
+A trace says in `meta` whose it is (`policy`, an index) and what it does (`role`): a policy has one colour in every
+plot, light or dark.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from apportion.study.result import Result
 
 Figure = dict[str, Any]
 
+_SMALL = "<span style='font-size:11px;opacity:.65'>"
 PANELS = (
     ("pending_jobs", "jobs in the queue"),
     ("running_jobs", "running jobs"),
@@ -109,7 +110,7 @@ def timeline_figure(
 
 
 def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str]) -> Figure:
-    """Return, for each category and run, a dot at the median wait, a bar to the 90th and a line to the 99th."""
+    """Return, for each category and run, a dot at the median wait, a bar to the 90th, a line to the 99th."""
     lanes = len(table)
     step = 0.72 / lanes
     width = max(3.0, min(9.0, 24 / lanes))
@@ -139,7 +140,7 @@ def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str])
             "range": [len(categories) - 0.5, -0.5],
             "tickvals": list(range(len(categories))),
             "ticktext": [
-                f"{_plain(_short(name))}<br><span style='font-size:11px;opacity:.65'>{words.plural(n, 'job')}</span>"
+                f"{_plain(_short(name))}<br>{_SMALL}{words.plural(n, 'job')}</span>"
                 for name, n in zip(categories, jobs)
             ],
             "showgrid": False,

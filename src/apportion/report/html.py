@@ -112,7 +112,7 @@ def _waits(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]
         caption = sentences.by_category(runs, categories, table, key)
         plots.append(Plot(key, [figure], heading=heading, caption=caption))
     columns = [plots[:2], plots[2:]] if groups else [[plot] for plot in plots]
-    note = "Dot: median wait. Bar: up to the 90th percentile. Line: up to the 99th. Waits under 1 s stand at 1 s."
+    note = "Dot: median wait. Bar: to the 90th percentile. Line: to the 99th. Waits under 1 s stand at 1 s."
     return Card("waits", "Who waits", columns, note=note)
 
 
@@ -166,7 +166,7 @@ def _plotly() -> str:
 
 
 def _filled(template: str, page: dict[str, str]) -> list[str]:
-    """Return the template's pieces with each `{{key}}` replaced once; what is put in is not looked at again."""
+    """Return the template's pieces with each `{{key}}` replaced; what is put in is not looked at again."""
     out = []
     for n, piece in enumerate(template.replace("}}", "{{").split("{{")):
         out.append(piece if n % 2 == 0 else page[piece])

@@ -74,8 +74,8 @@ def _integrate(
 ) -> npt.NDArray[np.float64]:
     """Return, per row and bin, the GPU-bins held by pieces that start at `position` and never end.
 
-    A piece fills the rest of the bin it starts in and every later bin: one weighted count for the first, a running
-    sum over bins for the second.
+    A piece fills the rest of the bin it starts in and every later bin: one weighted count for the first, a
+    running sum over bins for the second.
     """
     bin_ = np.minimum(position.astype(np.int64), count - 1)
     flat = row * count + bin_

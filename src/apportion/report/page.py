@@ -33,7 +33,7 @@ class Plot:
 
 @dataclass
 class Card:
-    """A titled part of the page with columns of plots, a note on how to read them, a legend of the policies."""
+    """A titled part of the page with columns of plots, a note on how to read them and a legend."""
 
     key: str
     title: str
@@ -90,7 +90,7 @@ def _dates(clock: Clock, seconds: list[float]) -> str:
 
 
 def metrics_table(summaries: Sequence[Summary], runs: Sequence[Run]) -> str:
-    """Return the table of metrics: a row each, a column a run, the best marked, changes against the first run."""
+    """Return the table of metrics: a column a run, the best marked, changes against the first run."""
     one = len(runs) == 1
     head = "".join(f'<th scope="col">{run.html}</th>' for run in runs)
     body: list[str] = []
@@ -124,10 +124,12 @@ def metrics_table(summaries: Sequence[Summary], runs: Sequence[Run]) -> str:
     note = (
         ""
         if one
-        else f'<p class="note">↓ lower is better, ↑ higher is better. ✓ best of its row. Changes against {runs[0].html}.</p>'
+        else '<p class="note">↓ lower is better, ↑ higher is better. ✓ best of its row. '
+        f"Changes against {runs[0].html}.</p>"
     )
     top = f'<thead><tr><th scope="col">metric</th>{head}</tr></thead>'
-    return f'<div class="scroll"><table class="metrics {kind}">{top}<tbody>{"".join(body)}</tbody></table></div>{note}'
+    table = f'<table class="metrics {kind}">{top}<tbody>{"".join(body)}</tbody></table>'
+    return f'<div class="scroll">{table}</div>{note}'
 
 
 def _change(value: float, base: float | None, lower_is_better: bool) -> str:
@@ -169,7 +171,7 @@ def _plot_html(plot: Plot) -> str:
     choice = ""
     if len(plot.figures) > 1:
         buttons = "".join(
-            f'<button type="button" data-variant="{i}" aria-pressed="{"true" if i == 0 else "false"}">{name}</button>'
+            f'<button type="button" data-variant="{i}" aria-pressed="{str(i == 0).lower()}">{name}</button>'
             for i, name in enumerate(plot.variants)
         )
         choice = f'<div class="choice" role="group" aria-label="policy shown">{buttons}</div>'

@@ -1,7 +1,7 @@
 """A run as a trace for ui.perfetto.dev: a process a node, a thread a GPU, a slice for every placement.
 
-The format is the JSON of Chrome's trace viewer ("Trace Event Format", Google, 2016): `X` complete events, `C` counters,
-`M` names; times in microseconds since the first submission.
+The format is the JSON of Chrome's trace viewer ("Trace Event Format", Google, 2016): `X` complete events, `C`
+counters, `M` names; times in microseconds since the first submission.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _events(result: Result, pieces: pl.DataFrame, origin_s: float, note: str) ->
     yield from _runs(result.jobs, pieces, slices)
 
 
-def _meta(name: str, pid: int, tid: int, **args: object) -> Event:
-    return {"ph": "M", "name": name, "pid": pid, "tid": tid, "args": args}
+def _meta(kind: str, pid: int, tid: int, **args: object) -> Event:
+    return {"ph": "M", "name": kind, "pid": pid, "tid": tid, "args": args}
 
 
 def _counters(timeline: pl.DataFrame, origin_s: float) -> Iterator[Event]:
@@ -103,7 +103,10 @@ def _counters(timeline: pl.DataFrame, origin_s: float) -> Iterator[Event]:
 
 
 class _Slices:
-    """A row a slice: `piece` (row of the placements), `pid`, `tid`, `ts` and `dur` (microseconds); `device` -1 = none."""
+    """A row a slice: `piece` (row of the placements), `node`, `device` (-1 = none), `ts` and `dur` (microseconds).
+
+    A placement on several devices is a slice on each of them.
+    """
 
     def __init__(self, piece: Ints, node: Ints, device: Ints, ts: Ints, end: Ints) -> None:
         self.piece, self.node, self.device, self.ts, self.dur = piece, node, device, ts, end - ts
@@ -119,11 +122,10 @@ def _slices(pieces: pl.DataFrame, origin_s: float) -> _Slices:
     bits = pieces["devices"].to_numpy().astype(np.int64)
     start = _microseconds(pieces["start_s"].to_numpy(), origin_s)
     end = np.maximum(_microseconds(pieces["end_s"].to_numpy(), origin_s), start)
-    parts = [(np.flatnonzero(bits == 0), -1)]
     union = int(np.bitwise_or.reduce(bits)) if bits.size else 0
-    for device in range(union.bit_length()):
-        if union >> device & 1:
-            parts.append((np.flatnonzero(bits >> device & 1), device))
+    devices = [device for device in range(union.bit_length()) if union >> device & 1]
+    parts = [(np.flatnonzero(bits == 0), -1)]
+    parts += [(np.flatnonzero(bits >> device & 1), device) for device in devices]
     piece = np.concatenate([rows for rows, _ in parts])
     device_of = np.concatenate([np.full(rows.size, device, dtype=np.int64) for rows, device in parts])
     return _Slices(piece, node[piece], device_of, start[piece], end[piece])

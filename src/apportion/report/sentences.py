@@ -1,6 +1,7 @@
 """What the numbers say, in one sentence each: the headline of a report and the captions of its plots.
 
-Sentences are HTML: names come in as `Run.html`, already escaped and coloured; every other word is ours or escaped here.
+Sentences are HTML: names come in as `Run.html`, already escaped and coloured; every other word is ours or
+escaped here.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ def headline(runs: Sequence[Run]) -> str:
             f"{runs[0].html} has the shortest mean completion time, {words.duration(base)}; "
             f"the next, {runs[other].html}, takes {_more(second, base)}"
         )
-    cut = f"{runs[winner].html} cuts mean completion time by {words.percent(1 - least / base)} against {runs[0].html}"
-    return f"{cut}{_price(runs[winner], runs[0])}"
+    cut = words.percent(1 - least / base)
+    finding = f"{runs[winner].html} cuts mean completion time by {cut} against {runs[0].html}"
+    return f"{finding}{_price(runs[winner], runs[0])}"
 
 
 def _headline_of_one(run: Run) -> str:
@@ -161,7 +163,7 @@ def over_time(runs: Sequence[Run], binned: Sequence[dict[str, Binned]], bins: Bi
 def by_category(runs: Sequence[Run], categories: Sequence[str], table: Table, kind: str) -> str:
     """Return the caption of waits by `kind` (demand, length or group): who waits longest, who least."""
     named = [name for name in categories if name != OTHERS] or list(categories)
-    clauses = []
+    clauses: list[str] = []
     for i in dict.fromkeys([0, _counterpart(runs)]):
         found = [(name, w.p90) for name in named if (w := table[i].get(name))]
         if found:
@@ -173,7 +175,7 @@ def by_category(runs: Sequence[Run], categories: Sequence[str], table: Table, ki
 
 
 def _range(found: list[tuple[str, float]], under: str, kind: str, first: bool) -> str:
-    """Return the 90th percentiles of the wait of one run, from the category that waits longest to the least."""
+    """Return the 90th percentiles of one run: of the category that waits longest and of the least."""
     worst, most = max(found, key=lambda item: item[1])
     least, fewest = min(found, key=lambda item: item[1])
     jobs = "jobs that run" if kind == "length" else "jobs of"
@@ -187,7 +189,7 @@ def _range(found: list[tuple[str, float]], under: str, kind: str, first: bool) -
 
 
 def _counterpart(runs: Sequence[Run]) -> int:
-    """Return the run to tell of beside the first: of the others the one with the shortest mean completion time."""
+    """Return the run to tell of beside the first: the other with the shortest mean completion time."""
     means = [(run.number("jct_s", "mean"), i) for i, run in enumerate(runs)]
     return min(((m, i) for m, i in means[1:] if m is not None), default=(0.0, 0))[1]
 

@@ -16,6 +16,9 @@ from apportion.study.result import Result
 WIDTH = 100
 """Columns of a table that goes to a file or a pipe."""
 
+NAME_WIDTH = 24
+"""Widest column of policies; longer names go on in the next line."""
+
 _COMPARED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("jct_s", "mean"), "JCT\nmean"),
     (("jct_s", "p50"), "JCT\np50"),
@@ -24,14 +27,14 @@ _COMPARED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("wait_s", "p50"), "wait\np50"),
     (("wait_s", "p99"), "wait\np99"),
     (("wait_s", "max"), "wait\nmax"),
-    (("makespan_s",), "make-\nspan"),
+    (("makespan_s",), "\nmakespan"),
     (("gpu_utilization",), "GPU\nuse"),
-    (("completed",), "jobs\ndone"),
-    (("rejected",), "re-\njected"),
-    (("unfinished",), "un-\nfinished"),
-    (("preemptions",), "pre-\nemptions"),
+    (("completed",), "\ndone"),
+    (("rejected",), "\nrejected"),
+    (("unfinished",), "\nunfinished"),
+    (("preemptions",), "\npreempted"),
     (("ftf", "worst"), "worst\nFTF"),
-    (("deadlines", "met"), "dead-\nlines"),
+    (("deadlines", "met"), "deadlines\nmet"),
     (("energy_kwh",), "energy\nkWh"),
     (("carbon_g",), "carbon\ng"),
     (("cost_usd",), "cost\nUSD"),
@@ -61,7 +64,7 @@ def print_summary(run: Result | Summary, *, console: Console | None = None) -> N
             several = sum(m.group == measure.group and len(m.path) > 1 for m in MEASURES) > 1
             name = f"{measure.group.lower()}, {measure.name}" if several else measure.name
             table.add_row(name, measure.write(value))
-    _print(out, table)
+    out.print(table)
 
 
 def print_comparison(summaries: Sequence[Summary], *, console: Console | None = None) -> None:
@@ -76,29 +79,50 @@ def print_comparison(summaries: Sequence[Summary], *, console: Console | None = 
     out = _console(console)
     traces = list(dict.fromkeys(str(s.get("trace", "")) for s in summaries))
     title = traces[0] if len(traces) == 1 else f"{len(traces)} traces"
-    table = _table(out, title)
-    table.add_column("policy", overflow="fold", min_width=12)
-    columns = _columns(summaries)
-    marks = []
-    for measure, heading in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
-        values = [measure.of(s) for s in summaries]
-        # A column where every run is the same tells nothing apart: no mark.
-        is_best = best(values, measure.lower_is_better)
-        marks.append(is_best if not all(is_best) else [False] * len(values))
-    for row, (name, summary) in enumerate(zip(_names(summaries), summaries)):
-        cells = [
-            _cell(measure, measure.of(summary), marks[c][row], out.is_terminal)
-            for c, (measure, _) in enumerate(columns)
-        ]
-        table.add_row(Text(name), *cells)
-    _print(out, table)
-    best_is = "green" if out.is_terminal else "*"
+    names = _names(summaries)
+    columns = [_column(m, heading, summaries, out.is_terminal) for m, heading in _compared(summaries)]
+    name_width = min(max(len(name) for name in names), NAME_WIDTH)
+    for number, block in enumerate(_blocks(columns, out.width - name_width - 3)):
+        table = _table(out, title if number == 0 else "")
+        table.add_column("\npolicy", overflow="fold", width=name_width)
+        for heading, _ in block:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row, name in enumerate(names):
+            table.add_row(Text(name), *[cells[row] for _, cells in block])
+        out.print(table)
     if len(summaries) > 1:
-        out.print(Text(f"{best_is}: best of the column. JCT: job completion time, wait + run.", style="dim"))
+        mark = "green" if out.is_terminal else "*"
+        out.print(
+            Text(f"{mark}: best of its column. JCT: job completion time, from submission to end.", "dim")
+        )
 
 
-def _columns(summaries: Sequence[Summary]) -> list[tuple[Measure, str]]:
+Column = tuple[str, list[Text]]
+
+
+def _column(measure: Measure, heading: str, summaries: Sequence[Summary], colours: bool) -> Column:
+    values = [measure.of(s) for s in summaries]
+    marks = best(values, measure.lower_is_better)
+    # A column where every run is the same tells nothing apart: no mark.
+    apart = not all(marks)
+    return heading, [_cell(measure, v, mark and apart, colours) for v, mark in zip(values, marks)]
+
+
+def _blocks(columns: Sequence[Column], width: int) -> list[list[Column]]:
+    """Return the columns in as many tables as the width asks for: none is ever cut off."""
+    blocks: list[list[Column]] = []
+    room = 0
+    for heading, cells in columns:
+        need = 2 + max([len(line) for line in heading.split("\n")] + [cell.cell_len for cell in cells])
+        if not blocks or need > room:
+            blocks.append([])
+            room = width
+        blocks[-1].append((heading, cells))
+        room -= need
+    return blocks
+
+
+def _compared(summaries: Sequence[Summary]) -> list[tuple[Measure, str]]:
     by_path = {m.path: m for m in MEASURES}
     out = []
     for path, heading in _COMPARED:
@@ -144,7 +168,3 @@ def _table(console: Console, title: str) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-
-
-def _print(console: Console, table: Table) -> None:
-    console.print(table, soft_wrap=False)

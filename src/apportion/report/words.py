@@ -33,7 +33,7 @@ def amount(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as `83 %`; near 0 and 1 with a decimal, so that `all` and `none` are never rounded to."""
+    """Return a share as `83 %`; near 0 and 1 with a decimal: never rounded to all or none."""
     value = 100 * share
     near_an_end = (0 < value < 1) or (99 < value < 100)
     text = f"{value:.1f}" if near_an_end else f"{value:.0f}"
@@ -43,7 +43,7 @@ def percent(share: float) -> str:
 
 
 def change(value: float, base: float) -> str:
-    """Return how `value` differs from `base`: `−38 %`, `+12 %`, `3.1×`, `same`; empty when it cannot be said."""
+    """Return how `value` differs from `base`: `−38 %`, `+12 %`, `3.1×`, `same`; empty where unsayable."""
     if value == base:
         return "same"
     if base == 0 or value < 0 or base < 0:
@@ -72,7 +72,7 @@ def names(items: Sequence[str]) -> str:
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """Return a name for each run: its policy; where policies repeat, with cluster, trace or number as needed."""
+    """Return a name for each run: its policy; where policies repeat, with cluster, trace or number."""
     plain = [r.policy for r in results]
     detailed = (
         [f"{r.policy} · {r.cluster.name}" for r in results],
