@@ -29,7 +29,7 @@ POLICIES = {
 
 @dataclass(frozen=True)
 class Replanned:
-    """A preemptive order with all that a plan can say, also what the order of that name leaves at one value."""
+    """A preemptive order with all that a plan can say, also where the order itself leaves no choice."""
 
     base: Order
     settings: Settings

@@ -12,6 +12,7 @@ from apportion.model import Cluster, Workload
 from apportion.model.cluster_spec import parse_cluster
 from apportion.study.result import Result
 
+Piece = tuple[int, float, float | None, int, float, int]
 SIZES = np.array([1, 2, 4, 8, 16])
 
 
@@ -49,13 +50,15 @@ def run(
     table = work.table
     submit, duration = table["submit_s"].to_numpy(), table["duration_s"].to_numpy()
     tasks, gpus = table["tasks"].to_numpy(), table["gpus"].to_numpy()
+    if nodes.table["pooled"][0]:
+        tasks, gpus = np.ones_like(tasks), tasks * gpus
     key = duration if policy.startswith("sjf") else submit
     free = nodes.table["gpus"].to_numpy().astype(np.int64)
     pooled = bool(nodes.table["pooled"][0])
     masks = [(1 << int(g)) - 1 if not pooled else 0 for g in free]
     start, end = np.full(len(work), np.nan), np.full(len(work), np.nan)
     where: list[list[int]] = [[] for _ in range(len(work))]
-    pieces: list[tuple[int, float, float, int, float, int]] = []
+    pieces: list[Piece] = []
     pending: list[tuple[float, int]] = []
     running: list[tuple[float, int, list[tuple[int, int, int]]]] = []
     arrived, now = 0, 0.0
@@ -88,7 +91,7 @@ def run(
                     bits, masks[node] = bits | low, masks[node] ^ low
                 free[node] -= count
                 held.append((node, count, bits))
-                pieces.append((job, now, float(min(finish, until)), node, float(count), bits))
+                pieces.append((job, now, finish if finish <= until else None, node, float(count), bits))
             where[job] = fit.tolist()
             heapq.heappush(running, (finish, job, held))
     ended = ~np.isnan(end)
@@ -107,7 +110,7 @@ def run(
     return Result(policy, "synthetic:random", work, nodes, jobs, placements(pieces))
 
 
-def placements(pieces: list[tuple[int, float, float, int, float, int]]) -> pl.DataFrame:
+def placements(pieces: list[Piece]) -> pl.DataFrame:
     """Return the table of placements of `(job, start_s, end_s, node, gpus, devices)` rows."""
     schema = {
         "job": pl.Int32,
@@ -117,4 +120,5 @@ def placements(pieces: list[tuple[int, float, float, int, float, int]]) -> pl.Da
         "gpus": pl.Float64,
         "devices": pl.Int64,
     }
-    return pl.DataFrame(pieces, schema=schema, orient="row")
+    table = pl.DataFrame(pieces, schema=schema, orient="row")
+    return table.with_columns(first=pl.struct("job", "start_s").is_first_distinct())

@@ -1,7 +1,7 @@
 """The plots of a report as plotly figures without colours: the page paints them in its theme.
 
-A trace says in `meta` whose it is (`policy`, an index) and what it does (`role`): a policy has one colour in every
-plot, light or dark.
+A trace says in `meta` whose it is (`policy`, an index) and what it does (`role`): a policy has one colour in
+every plot, light or dark.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def rounded(values: npt.NDArray[np.float64], digits: int = 4) -> list[float]:
 def distribution_figure(results: Sequence[Result], labels: Sequence[str], column: str, title: str) -> Figure:
     """Return the cumulative distribution of `column` (seconds), a line per run, logarithmic in time."""
     traces = []
-    longest = SHORTEST_S
+    longest = 60.0
     for i, (result, label) in enumerate(zip(results, labels)):
         x, share = distribution(result.jobs[column])
         if not x.size:
@@ -62,7 +62,7 @@ def distribution_figure(results: Sequence[Result], labels: Sequence[str], column
             "range": [0, 101],
             "ticksuffix": " %",
             "title": {"text": "jobs"},
-            "unifiedhovertitle": {"text": "%{y:.4~g} of jobs within"},
+            "unifiedhovertitle": {"text": "%{y:.4~g} % of jobs within"},
         },
     }
     return {"traces": traces, "layout": layout, "durations": ["xaxis"], "height": 380}
@@ -92,8 +92,7 @@ def timeline_figure(
         layout[f"yaxis{axis}"] = {
             "domain": [round(top - height + gap * (p < len(panels) - 1), 4), round(top - 0.02, 4)],
             "rangemode": "tozero",
-            "tickformat": "~s",
-            "nticks": 5,
+            **_counts_axis(max((float(s[column].mean.max(initial=0.0)) for s in binned), default=0.0)),
         }
         layout["annotations"].append(_panel_title(title, f"y{axis} domain"))
         for i, (steps, label) in enumerate(zip(binned, labels)):
@@ -103,7 +102,7 @@ def timeline_figure(
             trace = _line(i, label, rounded(shown), "%{y:,.4~g}")
             traces.append(trace | clock.grid(bins) | {"xaxis": "x", "yaxis": f"y{axis}"})
         if column == "allocated_gpus":
-            layout[f"yaxis{axis}"]["range"] = [0, 1.16 * max(capacities)]
+            layout[f"yaxis{axis}"] |= _counts_axis(max(capacities)) | {"range": [0, 1.16 * max(capacities)]}
             for capacity in sorted(set(capacities)):
                 layout["shapes"].append(_level(capacity, f"y{axis}"))
     return {"traces": traces, "layout": layout, "height": 210 * len(panels) + 60}
@@ -115,7 +114,7 @@ def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str])
     step = 0.72 / lanes
     width = max(3.0, min(9.0, 24 / lanes))
     traces: list[dict[str, Any]] = []
-    longest = SHORTEST_S
+    longest = 60.0
     for i, (run, label) in enumerate(zip(table, labels)):
         found = [(c, run[name], name) for c, name in enumerate(categories) if name in run]
         y = [round(c + (i - (lanes - 1) / 2) * step, 4) for c, _, _ in found]
@@ -152,7 +151,7 @@ def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str])
         "traces": traces,
         "layout": layout,
         "durations": ["xaxis"],
-        "height": 90 + len(categories) * max(46, 17 * lanes + 10),
+        "height": 90 + len(categories) * max(46, (17 if lanes < 4 else 11) * lanes + 12),
     }
 
 
@@ -162,7 +161,7 @@ def occupancy_figure(
     """Return a heat map of nodes by time for each run; pools, which have one row each, share one heat map."""
     if all(len(m.rows) == 1 for m in maps):
         share = np.vstack([m.share for m in maps])
-        return [_heat(share, [_plain(_short(name)) for name in labels], bins, clock, 70 + 44 * len(maps))]
+        return [_heat(share, [_plain(_short(name)) for name in labels], bins, clock, 110 + 44 * len(maps))]
     return [
         _heat(
             m.share, [_plain(row) for row in m.rows], bins, clock, 100 + max(140, min(12 * len(m.rows), 420))
@@ -203,6 +202,13 @@ def _heat(share: npt.NDArray[np.float64], rows: list[str], bins: Bins, clock: Cl
         },
     }
     return {"traces": [trace], "layout": layout, "height": height}
+
+
+def _counts_axis(most: float) -> dict[str, Any]:
+    """Return ticks at whole numbers: there is no half job in a queue."""
+    if most < 1:
+        return {"range": [0, 1.05], "dtick": 1}
+    return {"dtick": 1} if most < 5 else {"tickformat": "~s", "nticks": 5}
 
 
 def _line(policy: int, label: str, y: list[float], value: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from apportion.report.clock import Clock
 from apportion.report.curves import Binned, Bins, bin_steps
 from apportion.report.files import whole_file
 from apportion.report.occupancy import occupancy
-from apportion.report.page import Card, Plot, card_html, facts, metrics_table, name_html
+from apportion.report.page import Card, Plot, card_html, facts, metrics_table, metrics_tiles, name_html
 from apportion.report.sentences import Run
 from apportion.study.result import Result
 
@@ -46,9 +46,8 @@ def write_report(results: Sequence[Result], path: Path, *, title: str | None = N
     runs = [Run(name_html(label, i), r.summary()) for i, (label, r) in enumerate(zip(labels, results))]
     clock = Clock.of(results)
     cards = [_distributions(results, labels, runs), _over_time(results, labels, runs, clock)]
-    cards += [_waits(results, labels, runs)]
-    nodes = _nodes(results, labels, runs, clock)
-    cards += [nodes] if nodes else []
+    more = (_waits(results, labels, runs), _nodes(results, labels, runs, clock))
+    cards += [card for card in more if card is not None]
     kind = f"Comparison of {len(results)} policies" if len(results) > 1 else "One run"
     page = {
         "title": escape(title or f"{' vs '.join(labels[:4])} on {results[0].trace}"),
@@ -57,7 +56,8 @@ def write_report(results: Sequence[Result], path: Path, *, title: str | None = N
         "headline": words.unbroken(sentences.headline(runs)),
         "lead": words.unbroken(sentences.lead(runs)),
         "facts": facts(results, clock),
-        "metrics": metrics_table([run.summary for run in runs], runs),
+        "metrics": metrics_table(runs) if len(runs) > 1 else metrics_tiles(runs[0].summary),
+        "metrics_title": "Side by side" if len(runs) > 1 else "In numbers",
         "cards": "\n".join(card_html(card, labels) for card in cards),
         "data": _script_json(_data(cards, labels)),
         "style": _asset("report.css"),
@@ -101,16 +101,20 @@ def _binned(timeline: pl.DataFrame, bins: Bins) -> dict[str, Binned]:
     }
 
 
-def _waits(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]) -> Card:
+def _waits(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]) -> Card | None:
     jobs = [r.jobs for r in results]
     splits = [("demand", "By GPUs asked for", by_demand(jobs)), ("length", "By run time", by_run_time(jobs))]
     groups = by_group(jobs)
     splits += [("group", "By group", groups)] if groups else []
     plots = []
     for key, heading, (categories, table) in splits:
+        if not categories:
+            continue
         figure = figures.waits_figure(categories, table, labels)
         caption = sentences.by_category(runs, categories, table, key)
         plots.append(Plot(key, [figure], heading=heading, caption=caption))
+    if not plots:
+        return None
     columns = [plots[:2], plots[2:]] if groups else [[plot] for plot in plots]
     note = "Dot: median wait. Bar: to the 90th percentile. Line: to the 99th. Waits under 1 s stand at 1 s."
     return Card("waits", "Who waits", columns, note=note)

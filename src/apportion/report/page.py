@@ -89,14 +89,28 @@ def _dates(clock: Clock, seconds: list[float]) -> str:
     return f"{first.day} {first:%b %Y} – {last.day} {last:%b %Y}"
 
 
-def metrics_table(summaries: Sequence[Summary], runs: Sequence[Run]) -> str:
+def metrics_tiles(summary: Summary) -> str:
+    """Return the metrics of a single run, a list for each group of them."""
+    groups: dict[str, list[str]] = {}
+    for measure in MEASURES:
+        value = measure.of(summary)
+        if value is not None:
+            key, text = ".".join(measure.path), escape(measure.write(value))
+            row = (
+                f'<div data-metric="{key}"><dt>{measure.name}</dt><dd title="{value:,.6g}">{text}</dd></div>'
+            )
+            groups.setdefault(measure.group, []).append(row)
+    lists = "".join(f"<div><h3>{group}</h3><dl>{''.join(rows)}</dl></div>" for group, rows in groups.items())
+    return f'<div class="tiles">{lists}</div>'
+
+
+def metrics_table(runs: Sequence[Run]) -> str:
     """Return the table of metrics: a column a run, the best marked, changes against the first run."""
-    one = len(runs) == 1
     head = "".join(f'<th scope="col">{run.html}</th>' for run in runs)
     body: list[str] = []
     group = ""
     for measure in MEASURES:
-        values = [measure.of(s) for s in summaries]
+        values = [measure.of(run.summary) for run in runs]
         if all(v is None for v in values):
             continue
         if measure.group != group:
@@ -104,32 +118,27 @@ def metrics_table(summaries: Sequence[Summary], runs: Sequence[Run]) -> str:
             body.append(f'<tr class="group"><th scope="rowgroup" colspan="{len(runs) + 1}">{group}</th></tr>')
         marked = best(values, measure.lower_is_better)
         most = max((abs(v) for v in values if v is not None), default=0.0)
+        state = "best tied" if all(marked) else "best"
         cells = []
         for i, (value, is_best) in enumerate(zip(values, marked)):
             if value is None:
                 cells.append('<td class="none">–</td>')
                 continue
             bar = f"--w:{100 * abs(value) / most:.1f}%;--c:var(--p{i % COLOURS})" if most else "--w:0%"
-            aside = "" if one or i == 0 else _change(value, values[0], measure.lower_is_better)
+            aside = "" if i == 0 else _change(value, values[0], measure.lower_is_better)
             tick = '<span class="tick" title="best">✓</span>' if is_best else ""
             cells.append(
-                f'<td class="{"best" if is_best else "plain"}" style="{bar}" title="{value:,.6g}">'
+                f'<td class="{state if is_best else "plain"}" style="{bar}" title="{value:,.6g}">'
                 f"<span class=value>{tick}{escape(measure.write(value))}</span>{aside}<i></i></td>"
             )
         direction, arrow = ("lower", "↓") if measure.lower_is_better else ("higher", "↑")
-        want = "" if one else f'<span class="want" title="{direction} is better">{arrow}</span>'
+        want = f'<span class="want" title="{direction} is better">{arrow}</span>'
         key = ".".join(measure.path)
         body.append(f'<tr data-metric="{key}"><th scope="row">{want}{measure.name}</th>{"".join(cells)}</tr>')
-    kind = "one" if one else "many"
-    note = (
-        ""
-        if one
-        else '<p class="note">↓ lower is better, ↑ higher is better. ✓ best of its row. '
-        f"Changes against {runs[0].html}.</p>"
-    )
+    note = "↓ lower is better, ↑ higher is better. ✓ best of its row. Changes against "
     top = f'<thead><tr><th scope="col">metric</th>{head}</tr></thead>'
-    table = f'<table class="metrics {kind}">{top}<tbody>{"".join(body)}</tbody></table>'
-    return f'<div class="scroll">{table}</div>{note}'
+    table = f'<table class="metrics" style="--n:{len(runs)}">{top}<tbody>{"".join(body)}</tbody></table>'
+    return f'<div class="scroll">{table}</div><p class="note">{note}{runs[0].html}.</p>'
 
 
 def _change(value: float, base: float | None, lower_is_better: bool) -> str:
@@ -143,8 +152,8 @@ def _change(value: float, base: float | None, lower_is_better: bool) -> str:
 def legend(labels: Sequence[str]) -> str:
     """Return the legend of a card: a button a run, which hides and shows it in every plot."""
     chips = "".join(
-        f'<button type="button" class="chip" data-policy="{i}" aria-pressed="true" '
-        f'style="--c:var(--p{i % COLOURS})"><i></i>{escape(label)}</button>'
+        f'<button type="button" class="chip{" dashed" if i >= COLOURS else ""}" data-policy="{i}" '
+        f'aria-pressed="true" style="--c:var(--p{i % COLOURS})"><i></i>{escape(label)}</button>'
         for i, label in enumerate(labels)
     )
     return f'<div class="legend" role="group" aria-label="policies">{chips}</div>'

@@ -103,7 +103,7 @@ def _counters(timeline: pl.DataFrame, origin_s: float) -> Iterator[Event]:
 
 
 class _Slices:
-    """A row a slice: `piece` (row of the placements), `node`, `device` (-1 = none), `ts` and `dur` (microseconds).
+    """A row a slice: `piece` (row of the placements), `node`, `device` (-1 = none), `ts`, `dur` in us.
 
     A placement on several devices is a slice on each of them.
     """

@@ -141,7 +141,7 @@ def waiting(runs: Sequence[Run], waits: Sequence[pl.Series]) -> str:
         _under(words.duration(m), r, runs) for r in runs if (m := r.number("wait_s", "max")) is not None
     ]
     return (
-        f"Within a minute of submission {words.names(_few(each))} of the jobs that start have started; "
+        f"Of the jobs that start, {words.names(_few(each))} do so within a minute of submission; "
         f"the longest wait is {words.names(_few(longest))}."
     )
 

@@ -1,0 +1,69 @@
+"""`apportion`: the commands, and how errors leave the program."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from apportion.cli import compare, fetch, generate, policies, simulate, traces, why
+
+app = typer.Typer(
+    name="apportion",
+    help="Understand, simulate and run GPU clusters.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (simulate, compare, why, generate, policies, traces, fetch):
+    module.register(app)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from apportion import __version__
+
+        typer.echo(f"apportion {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Understand, simulate and run GPU clusters.
+
+    Example: apportion compare "synthetic:philly?jobs=5000&load=1.1" fifo sjf --out demo
+    """
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 the input is wrong (one line on stderr), 2 usage, 130 interrupted."""
+    from apportion.model.errors import ApportionError, UsageError
+
+    try:
+        app()
+    except ApportionError as error:
+        print(f"apportion: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        print("apportion: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # the reader of our output went away: nothing is wrong, and nothing more can be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        print("apportion: out of memory; limit= keeps the first jobs of a trace", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"apportion: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""`apportion compare`: several policies side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from apportion.cli import options as opt
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="compare")(compare)
+
+
+def compare(
+    trace: opt.TraceArg,
+    policies: Annotated[list[str], typer.Argument(metavar="P1 P2 ...", help="Policies, as in fifo sjf+best-fit.")],
+    cluster: opt.ClusterOpt = None,
+    seeds: Annotated[int, typer.Option(help="Runs per policy, with seeds SEED, SEED+1, ...")] = 1,
+    loads: Annotated[
+        str | None, typer.Option(help="Offered loads to rescale the arrivals to, as in 0.8,1.0,1.2.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Runs at once. Default: one per core.")] = None,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster that runs them (auto).")] = None,
+    backfill: opt.BackfillOpt = "skip",
+    granularity: opt.GranularityOpt = 0.0,
+    checkpoint_cost: opt.CheckpointCostOpt = "0",
+    checkpoint_interval: opt.CheckpointIntervalOpt = 0.0,
+    failures: opt.FailuresOpt = None,
+    seed: opt.SeedOpt = 0,
+    until: opt.UntilOpt = None,
+    check: opt.CheckOpt = False,
+    json: opt.JsonOpt = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html, summary.json and the tables of every run.")
+    ] = None,
+    quiet: opt.QuietOpt = False,
+) -> None:
+    """Run a trace under several policies and put them side by side.
+
+    Example: apportion compare "synthetic:philly?jobs=5000&load=1.1" fifo sjf las --out demo
+    """
+    from apportion.cli.outputs import save_study, show_json
+    from apportion.cli.progress import bar
+    from apportion.model.errors import UsageError
+    from apportion.policies.registry import parse_policy
+    from apportion.study.compare import compare as run
+
+    for policy in policies:
+        parse_policy(policy)
+    settings = opt.run_settings(
+        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check
+    )
+    try:
+        wanted = [float(load) for load in loads.split(",")] if loads else []
+    except ValueError:
+        raise UsageError(f"found --loads {loads}, expected numbers such as 0.8,1.0,1.2") from None
+    if workers is not None and workers < 1:
+        raise UsageError(f"found --workers {workers}, expected at least 1")
+    loaded, machine = opt.load_trace(trace, cluster, quiet)
+    count = len(policies) * max(len(wanted), 1) * max(seeds, 1)
+    with bar("comparing", quiet, count) as update:
+        study = run(
+            loaded,
+            policies,
+            cluster=machine,
+            seeds=seeds,
+            loads=wanted,
+            workers=workers,
+            ray=ray,
+            progress=update,
+            seed=seed,
+            **settings,
+        )
+    if out is not None:
+        save_study(study, out, quiet)
+    show_json(study.summaries(), json)
+    if str(json) != "-":
+        from apportion.report.terminal import print_comparison
+
+        print_comparison(study.means())

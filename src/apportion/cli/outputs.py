@@ -1,0 +1,57 @@
+"""Where results go: a folder, a JSON file, the terminal."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from apportion.cli.options import note
+from apportion.study.compare import Study
+from apportion.study.files import folder_names, make_folder, write_json, write_tables
+from apportion.study.result import Result
+
+
+def show_json(data: Any, path: Path | None) -> None:
+    """Write `data` to a file, or to stdout for `-`."""
+    if path is None:
+        return
+    if str(path) == "-":
+        sys.stdout.write(jsonlib.dumps(data, indent=2) + "\n")
+    else:
+        write_json(data, path)
+
+
+def save_run(result: Result, folder: Path, perfetto: bool, quiet: bool) -> None:
+    """Write the files of one run."""
+    from apportion.report.html import write_report
+
+    make_folder(folder)
+    write_tables(result, folder)
+    if perfetto:
+        from apportion.report.perfetto import write_perfetto
+
+        write_perfetto(result, folder / "trace.perfetto.json")
+    write_report([result], folder / "report.html")
+    write_json(result.summary(), folder / "summary.json")
+    if not quiet:
+        note(f"wrote {folder}: summary.json, jobs.parquet, timeline.parquet, report.html")
+
+
+def save_study(study: Study, folder: Path, quiet: bool) -> None:
+    """Write the files of a comparison: the tables of each run in a folder of its own."""
+    from apportion.report.html import write_report
+
+    make_folder(folder)
+    labels = []
+    for summary in study.summaries():
+        load = f" load={summary['load']:g}" if "load" in summary else ""
+        seed = f" seed={summary['seed']}" if "seed" in summary else ""
+        labels.append(f"{summary['policy']}{load}{seed}")
+    for name, result in zip(folder_names(labels), study.results, strict=True):
+        write_tables(result, make_folder(folder / name))
+    write_report(study.results, folder / "report.html")
+    write_json(study.summaries(), folder / "summary.json")
+    if not quiet:
+        note(f"wrote {folder}: report.html, summary.json, and jobs and timeline of every run")

@@ -1,0 +1,61 @@
+"""`apportion why`: what a job waited for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from apportion.cli import options as opt
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="why")(why)
+
+
+def why(
+    trace: opt.TraceArg,
+    job: Annotated[str, typer.Option("--job", "-j", help="The job's id.")],
+    policy: Annotated[str, typer.Option("--policy", "-p", help="ORDER+PLACEMENT, as in sjf+best-fit.")] = "fifo",
+    cluster: opt.ClusterOpt = None,
+    backfill: opt.BackfillOpt = "skip",
+    granularity: opt.GranularityOpt = 0.0,
+    checkpoint_cost: opt.CheckpointCostOpt = "0",
+    checkpoint_interval: opt.CheckpointIntervalOpt = 0.0,
+    failures: opt.FailuresOpt = None,
+    seed: opt.SeedOpt = 0,
+    until: opt.UntilOpt = None,
+    json: opt.JsonOpt = None,
+    quiet: opt.QuietOpt = False,
+) -> None:
+    """Say in plain words what a job waited for under a policy, interval by interval.
+
+    Example: apportion why "synthetic:philly?jobs=2000&load=1.2&seed=1" --policy fifo --job 1500
+    """
+    from apportion.cli.outputs import show_json
+    from apportion.cli.progress import bar
+    from apportion.policies.registry import parse_policy
+    from apportion.study.simulate import simulate as run
+    from apportion.study.why import explain
+
+    chosen = parse_policy(policy)
+    settings = opt.run_settings(
+        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, False
+    )
+    loaded, machine = opt.load_trace(trace, cluster, quiet)
+    with bar(policy, quiet) as update:
+        result = run(
+            loaded.workload,
+            machine,
+            chosen,
+            seed=seed,
+            trace=trace,
+            progress=None if update is None else lambda done, of: update(0, done, of),
+            **settings,
+        )
+    explanation = explain(result, job)
+    show_json(explanation.to_dict(), json)
+    if str(json) != "-":
+        for line in explanation.lines():
+            typer.echo(line)
