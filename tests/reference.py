@@ -479,17 +479,36 @@ class Simulation:
             elif running is not None:
                 unlucky.append(running)
 
-        for run in unlucky:
-            self._stop(run)
-            run.job.remaining += self.settings.checkpoint_cost
-            run.job.preemptions += 1
-            self._enqueue(run.job)
-        placed = [self._start(job) for job in planned]
+        if not self.settings.conserve:
+            for run in unlucky:
+                self._preempt(run)
+            unlucky = []
+        placed = []
+        for job in planned:
+            started = self._start(job)
+            if not started and self._fits_without(job, unlucky):
+                while not started:
+                    self._preempt(unlucky.pop())
+                    started = self._start(job)
+            placed.append(started)
         if self.settings.conserve:
             left = [job for job in self.waiting if job.partition == partition]
             for job in sorted(left, key=lambda j: j.entry_key):
                 self._start(job)
         return not all(placed)
+
+    def _preempt(self, run: Run) -> None:
+        self._stop(run)
+        run.job.remaining += self.settings.checkpoint_cost
+        run.job.preemptions += 1
+        self._enqueue(run.job)
+
+    def _fits_without(self, job: Job, runs: list[Run]) -> bool:
+        """Say whether a job would find a place if these runs were gone."""
+        world = copy.deepcopy(self.nodes)
+        for run in runs:
+            give_back(world, run.pieces)
+        return place(world, job, self.settings.placement) is not None
 
 
 @dataclass(frozen=True)

@@ -409,22 +409,21 @@ CPU_BOUND = [
 def test_conserve_gives_what_the_plan_left_over_to_the_next_in_line() -> None:
     nodes = [NodeSpec(gpus=2, cpu_milli=1000)]
     how = {"order": "srtf", "checkpoint_cost": 1}
-    # at 1 job 1 is preempted (19 + 1 s are left) for job 2, which finds no place: job 1 starts again at once
+    # at 1 job 1 is outside the plan, but job 2 would find no place without it either: it goes on
     spans, records = played(nodes, CPU_BOUND, **how)
-    assert spans == {0: [(0, 20)], 1: [(0, 1), (1, 21)], 2: [(20, 25)]}
-    assert records[1].preemptions == 1
+    assert spans == {0: [(0, 20)], 1: [(0, 20)], 2: [(20, 25)]}
+    assert records[1].preemptions == 0
     spans, _ = played(nodes, CPU_BOUND, conserve=False, **how)
     assert spans == {0: [(0, 20)], 1: [(0, 1), (20, 40)], 2: [(20, 25)]}
 
 
 def test_a_quantum_for_the_stuck_is_set_when_a_planned_job_found_no_place() -> None:
     nodes = [NodeSpec(gpus=2, cpu_milli=1000)]
-    # stuck at 1 -> timer at 11: job 1 is preempted again (10 + 1 s are left); stuck at 11 -> timer at 21
-    spans, records = played(
-        nodes, CPU_BOUND, order="srtf", checkpoint_cost=1, quantum=10, quantum_when_stuck=True
-    )
-    assert spans == {0: [(0, 20)], 1: [(0, 1), (1, 11), (11, 22)], 2: [(20, 25)]}
-    assert records[1].preemptions == 2
+    how = {"order": "srtf", "conserve": False, "quantum_when_stuck": True}
+    # preempted at 1 with 19 s left for job 2, which is stuck; at 15 job 0 is done in 5 s as job 2 is, and goes first
+    spans, records = played(nodes, CPU_BOUND, quantum=7, **how)
+    assert spans == {0: [(0, 20)], 1: [(0, 1), (20, 39)], 2: [(20, 25)]}
+    assert records[1].preemptions == 1
 
 
 def test_the_quota_counts_nodes_that_are_up_and_may_be_used() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -26,7 +27,7 @@ def trace(result: Result, folder: Path, **options: int) -> dict[str, Any]:
             threads[event["pid"], event["tid"]].append((event["ts"], event["ts"] + event["dur"]))
     for slices in threads.values():
         slices.sort()
-        assert all(a[1] <= b[0] for a, b in zip(slices, slices[1:]))
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(slices))
     return parsed
 
 

@@ -32,7 +32,8 @@ def test_comparison_is_plain_fits_and_marks_the_best(pair: list[Result]) -> None
 
 def test_columns_without_news_are_left_out(pair: list[Result]) -> None:
     console, out = plain()
-    print_comparison([r.summary() for r in pair], console=console)
+    print_comparison([r.summary() | {"policy": r.policy[:3]} for r in pair], console=console)
+    assert any(line.startswith("policy") for line in out.getvalue().splitlines())
     assert "rejected" not in out.getvalue() and "*1,000" not in out.getvalue()
 
 

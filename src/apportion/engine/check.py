@@ -65,9 +65,7 @@ def _check_work(encoded: Encoded, log: Log) -> None:
     open_runs = np.isinf(runs["end"])
     if not np.array_equal(np.sort(runs["job"][open_runs]), np.flatnonzero(state == RUNNING)):
         raise InvariantError("a job that does not run holds devices")
-    ran = np.bincount(
-        runs["job"][~open_runs], (runs["end"] - runs["start"])[~open_runs], minlength=jobs.size
-    )
+    ran = np.bincount(runs["job"][~open_runs], (runs["end"] - runs["start"])[~open_runs], minlength=jobs.size)
     plain = (state == ENDED) & (jobs["preemptions"] == 0) & (jobs["restarts"] == 0) & (jobs["rate"] == 1.0)
     if np.any(np.abs(ran - jobs["work"])[plain] > 1e-6 * np.maximum(jobs["work"][plain], 1)):
         raise InvariantError("a job ended before or after its work was done")

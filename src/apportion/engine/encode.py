@@ -86,9 +86,7 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
         kind = np.zeros(table.height, np.int32)
     else:
         kind = (
-            demand.join(distinct, on=demand.columns, how="left", maintain_order="left", nulls_equal=True)[
-                "kind"
-            ]
+            demand.join(distinct, on=demand.columns, how="left", maintain_order="left", nulls_equal=True)["kind"]
             .to_numpy()
             .astype(np.int32)
         )

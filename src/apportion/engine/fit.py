@@ -90,11 +90,7 @@ def take(node, task, device):
 def _fullest_device(node, task, used):
     best = -1
     for d in range(node.gpus):
-        if (
-            (used >> d) & 1 == 0
-            and node.free[d] >= task.milli
-            and (best < 0 or node.free[d] < node.free[best])
-        ):
+        if (used >> d) & 1 == 0 and node.free[d] >= task.milli and (best < 0 or node.free[d] < node.free[best]):
             best = d
     return best
 
@@ -112,5 +108,22 @@ def give_back(node, task, mask):
             node.free[d] += task.milli
             if node.free[d] == 1000:
                 node.idle += 1
+        mask >>= 1
+        d += 1
+
+
+@inner
+def take_again(node, task, mask):
+    """Undo `give_back`: allocate one task on just these devices."""
+    node.free_cpu -= task.cpu
+    node.free_memory -= task.memory
+    node.tasks += 1
+    node.free_milli -= task.gpus * task.milli
+    d = 0
+    while mask != 0:
+        if mask & 1:
+            if node.free[d] == 1000:
+                node.idle -= 1
+            node.free[d] -= task.milli
         mask >>= 1
         d += 1

@@ -1,6 +1,7 @@
 """Records and constants that the compiled loop and the policies' kernels share.
 
-A kernel sees a node and a task as records: `node.free_cpu`, `task.gpus`. Amounts are integers: milli-GPU, milli-CPU, MiB.
+A kernel sees a node and a task as records: `node.free_cpu`, `task.gpus`. Amounts are integers: milli-GPU, milli-CPU,
+MiB.
 """
 
 from __future__ import annotations

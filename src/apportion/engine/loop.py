@@ -20,7 +20,19 @@ from apportion.engine.layout import (
 )
 from apportion.engine.moves import enqueue, finish, has_room_to_log, next_end, pop_end, start, stop
 from apportion.engine.waiting import wait
-from apportion.engine.world import call_pass, heap, jobs, kinds, nodes, outside, parts, puts, reach, running, runs
+from apportion.engine.world import (
+    call_pass,
+    heap,
+    jobs,
+    kinds,
+    nodes,
+    outside,
+    parts,
+    puts,
+    reach,
+    running,
+    runs,
+)
 
 
 @entry

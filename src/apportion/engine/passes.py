@@ -103,11 +103,7 @@ def sorted_pending(w, part):
         q = active(w)[i]
         if part >= 0 and queues(w)[q].part != part:
             continue
-        if (
-            part < 0
-            and queues(w)[q].kind >= 0
-            and not call_kind(w.room_kernel, w, kinds(w)[queues(w)[q].kind]) != 0
-        ):
+        if part < 0 and queues(w)[q].kind >= 0 and call_kind(w.room_kernel, w, kinds(w)[queues(w)[q].kind]) == 0:
             continue
         slot = queues(w)[q].head
         while slot >= 0:

@@ -24,7 +24,7 @@ def room_for(w, kind):
 
 @compiled(KIND_SIGNATURE)
 def place(w, kind):
-    """Allocate every piece of a class, or nothing; the places go to the end of `puts`. Return 1 if it fitted, else 0."""
+    """Allocate every piece of a class, or nothing; the places go to the end of `puts`. Return 1 if it fitted or 0."""
     if slots(w)[current(w, kind.shape)].total < kind.count:
         return 0
     first = w.put_count

@@ -1,21 +1,40 @@
 """Preemptive orders: at every change the jobs that run and the jobs that wait are planned together.
 
 As Helios' SRTF and Tiresias do it: walk all jobs of a partition by key and give each what it asks for out of the
-partition's GPUs, skipping what is too large for the rest; running jobs outside the plan are preempted; then planned
-jobs that wait are placed in the same order. One that finds no place (its GPUs are free, but scattered) waits on.
+partition's GPUs, skipping what is too large for the rest; then planned jobs that wait are placed in the same order.
+
+Running jobs outside the plan lose their devices. With `conserve` only as far as a planned job needs them: when one
+finds no place, and would if all of them were gone, the least urgent are preempted until it does; what is left free goes
+to waiting jobs outside the plan. Without it, as in the Helios simulator, all of them are preempted first. A planned job
+that finds no place even then (its GPUs are free, but scattered) waits on.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from apportion.engine.fit import give_back, take_again
+from apportion.engine.index import touch
 from apportion.engine.jit import compiled, inner
 from apportion.engine.layout import DONE, GROW
-from apportion.engine.moves import has_room_to_log, start, stop
+from apportion.engine.moves import has_room_to_log, start, stop, unplace
 from apportion.engine.passes import any_kind_fits, least_pending
 from apportion.engine.sorting import sorted_by
 from apportion.engine.waiting import fill_view, wait
-from apportion.engine.world import PASS_SIGNATURE, call_job_key, jobs, kinds, parts, running, waiting
+from apportion.engine.world import (
+    PASS_SIGNATURE,
+    call_job_key,
+    call_kind,
+    jobs,
+    kinds,
+    nodes,
+    parts,
+    puts,
+    running,
+    runs,
+    tasks,
+    waiting,
+)
 
 
 @inner
@@ -129,17 +148,24 @@ def pass_preemptive(w):
             continue
         if w.refresh:
             _refresh_keys(w, part)
-        planned, evicted = _plan(w, part)
-        for j in evicted:
-            stop(w, j)
-            jobs(w)[j].remaining += jobs(w)[j].checkpoint_cost
-            jobs(w)[j].preemptions += 1
-            wait(w, j)
+        planned, outside = _plan(w, part)
+        left = outside.size
+        if not w.conserve:
+            for j in outside:
+                _evict(w, j)
+            left = 0
         for j in planned:
             kind = kinds(w)[jobs(w)[j].kind]
             if not has_room_to_log(w, kind.pieces):
                 return GROW
-            if start(w, j, kind):
+            started = start(w, j, kind)
+            if not started and left > 0 and _would_fit(w, kind, outside[:left]):
+                # the least urgent go first, and no more of them than it takes
+                while not started:
+                    left -= 1
+                    _evict(w, outside[left])
+                    started = start(w, j, kind)
+            if started:
                 _leave(w, j, parts(w)[part].first)
             else:
                 stuck = True
@@ -152,6 +178,35 @@ def pass_preemptive(w):
     else:
         w.wake_at = np.inf
     return DONE
+
+
+@inner
+def _evict(w, j):
+    stop(w, j)
+    jobs(w)[j].remaining += jobs(w)[j].checkpoint_cost
+    jobs(w)[j].preemptions += 1
+    wait(w, j)
+
+
+@inner
+def _would_fit(w, kind, others):
+    """Say whether a class would find a place if these running jobs were gone."""
+    for j in others:
+        run = runs(w)[jobs(w)[j].run]
+        for p in range(run.put, run.put + run.pieces):
+            put = puts(w)[p]
+            give_back(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
+            touch(w, put.node)
+    fitted = call_kind(w.place_kernel, w, kind) != 0
+    if fitted:
+        unplace(w, kind)
+    for j in others:
+        run = runs(w)[jobs(w)[j].run]
+        for p in range(run.put, run.put + run.pieces):
+            put = puts(w)[p]
+            take_again(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
+            touch(w, put.node)
+    return fitted
 
 
 @inner

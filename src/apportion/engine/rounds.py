@@ -54,8 +54,8 @@ class Decision:
 
     Parameters
     ----------
-    gpus: f8, aligned with `View.jobs`: GPUs of each job, 0 = wait. start_order: i8, positions in `View.jobs`; those that
-    get GPUs and do not run are started in this order (default: as they stand).
+    gpus: f8, aligned with `View.jobs`: GPUs of each job, 0 = wait. start_order: i8, positions in `View.jobs`; those
+    that get GPUs and do not run are started in this order (default: as they stand).
     """
 
     gpus: F8
@@ -150,9 +150,7 @@ class Rounds:
             int(task["cpu"]) * size // per_gpu,
             int(task["memory"]) * size // per_gpu,
         )
-        row = make_kind(
-            engine.arrays["nodes"], self._shapes, 1, demand, int(task["models"]), int(task["group"])
-        )
+        row = make_kind(engine.arrays["nodes"], self._shapes, 1, demand, int(task["models"]), int(task["group"]))
         if len(self._shapes) > engine.arrays["tasks"].size:
             tasks = np.array(list(self._shapes), TASK)
             for name, array in index_arrays(engine.arrays["nodes"], tasks).items():

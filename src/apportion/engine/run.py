@@ -137,9 +137,7 @@ class Engine:
         for name, kernel in self._kernels.items():
             self.root[name] = kernel.address
 
-    def _set_numbers(
-        self, times: Times, order: OrderPlan, placement: PlacementPlan, settings: Settings
-    ) -> None:
+    def _set_numbers(self, times: Times, order: OrderPlan, placement: PlacementPlan, settings: Settings) -> None:
         first = min(0.0, float(times.submit.min())) if times.submit.size else 0.0
         numbers = {
             "now": first,

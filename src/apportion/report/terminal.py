@@ -81,7 +81,7 @@ def print_comparison(summaries: Sequence[Summary], *, console: Console | None = 
     title = traces[0] if len(traces) == 1 else f"{len(traces)} traces"
     names = _names(summaries)
     columns = [_column(m, heading, summaries, out.is_terminal) for m, heading in _compared(summaries)]
-    name_width = min(max(len(name) for name in names), NAME_WIDTH)
+    name_width = min(max(len(name) for name in ["policy", *names]), NAME_WIDTH)
     for number, block in enumerate(_blocks(columns, out.width - name_width - 3)):
         table = _table(out, title if number == 0 else "")
         table.add_column("\npolicy", overflow="fold", width=name_width)
