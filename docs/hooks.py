@@ -113,8 +113,9 @@ def _format(fmt: Format) -> str:
     parts = _sections(inspect.getdoc(fmt.read) or "")
     about = _sections(inspect.getdoc(reader) or "")[""].partition("\n\n")[2]
     fetched = [f"`apportion fetch {name}`" for name in DOWNLOADS if name == fmt.name]
+    named = fmt.paper == "-" or re.search(r"\n\s*Sources?: ", fmt.read.__doc__ or "")
     facts = {
-        "Paper": "" if fmt.paper == "-" or re.search(r"\n\s*Sources?: ", fmt.read.__doc__ or "") else fmt.paper,
+        "Paper": "" if named else fmt.paper,
         "From": "; ".join([_linked(fmt.source), *fetched]),
         "Licence": fmt.licence,
         "Example": f"`{fmt.example}`",
@@ -195,13 +196,8 @@ def _default(column: Column) -> str:
 
 def _dtype(dtype: Any) -> str:
     text = str(dtype)
-    for long, short in (
-        ("Int", "i"),
-        ("Float", "f"),
-        ("String", "str"),
-        ("Boolean", "bool"),
-        ("List", "list"),
-    ):
+    shorter = {"Int": "i", "Float": "f", "String": "str", "Boolean": "bool", "List": "list"}
+    for long, short in shorter.items():
         text = text.replace(long, short)
     return text
 

@@ -212,9 +212,7 @@ def test_a_task_larger_than_every_node_is_cut() -> None:
 
 def test_pieces_take_cpu_and_memory_in_proportion_rounded_up() -> None:
     # 10 GPUs over nodes of 4: pieces of 4, 4, 2 with ceil(1001 * 0.4) = 401, 401, ceil(200.2) = 201
-    enough = [NodeSpec(gpus=4, cpu_milli=401, memory_mib=4)] * 2 + [
-        NodeSpec(gpus=2, cpu_milli=201, memory_mib=2)
-    ]
+    enough = [NodeSpec(gpus=4, cpu_milli=401, memory_mib=4)] * 2 + [NodeSpec(gpus=2, cpu_milli=201, memory_mib=2)]
     short = [*enough[:2], NodeSpec(gpus=2, cpu_milli=200, memory_mib=2)]
     job = JobSpec(gpus=10, cpu_milli=1001, memory_mib=10)
     assert played(enough, [job])[1][0].state == "completed"
@@ -465,6 +463,4 @@ def test_every_world_can_be_played_and_written_as_tables(world: World) -> None:
         if record.state == "completed":
             assert len(mine) == 1 + record.preemptions + record.restarts
             worked = sum(run.end - run.start for run in mine if run.end is not None)
-            assert worked >= job.duration + world.settings.checkpoint_cost * record.preemptions * (
-                not record.restarts
-            )
+            assert worked >= job.duration + world.settings.checkpoint_cost * record.preemptions * (not record.restarts)

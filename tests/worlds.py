@@ -188,6 +188,4 @@ def to_node_events(world: World) -> NodeEvents | None:
     if not failures:
         return None
     times, nodes, up = zip(*failures)
-    return NodeEvents(
-        np.array(times, dtype=np.float64), tuple(f"n{i}" for i in nodes), np.array(up, dtype=np.bool_)
-    )
+    return NodeEvents(np.array(times, dtype=np.float64), tuple(f"n{i}" for i in nodes), np.array(up, dtype=np.bool_))

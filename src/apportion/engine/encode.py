@@ -11,6 +11,7 @@ import polars as pl
 from apportion.engine.fit import fits, take
 from apportion.engine.jit import entry
 from apportion.engine.layout import I4, I8, NODE, TASK, U1, Records
+from apportion.engine.plan import best_fit_device
 from apportion.engine.world import KIND
 from apportion.model.cluster import Cluster
 from apportion.model.errors import InputError
@@ -157,6 +158,8 @@ def make_kind(
     demand: gpus, milli, cpu, memory of one task.
     """
     gpus, milli, cpu, memory = demand
+    if gpus == 0 or milli == 0:
+        gpus = milli = 0
     usable = (nodes["gpus"] > 0) & ((nodes["group"] < 0) | (group == -1) | (nodes["group"] == group))
     if models:
         usable &= (nodes["model"] >= 0) & ((models >> np.maximum(nodes["model"], 0)) & 1 == 1)
@@ -164,7 +167,7 @@ def make_kind(
 
     def shape(size: int, last: int = 0) -> int:
         part = (-(-cpu * size // gpus), -(-memory * size // gpus)) if size != gpus else (cpu, memory)
-        values = (size, milli if size else 0, *part, models, group, last)
+        values = (size, milli, *part, models, group, last)
         return shapes.setdefault(values, len(shapes))
 
     total = count * gpus * milli
@@ -199,21 +202,13 @@ def _mask(text: str, models: list[str]) -> int:
 
 
 @entry
-def _no_device(node, task):
-    for d in range(node.gpus):
-        if node.free[d] >= task.milli:
-            return d
-    return -1
-
-
-@entry
-def _fits_empty(nodes, tasks, kind):
+def _fits_empty(nodes, tasks, kind, device):
     for piece in range(kind.pieces):
         task = tasks[kind.shape if piece < kind.count else kind.rest]
         placed = False
         for n in range(nodes.size):
             if fits(nodes[n], task) > 0:
-                take(nodes[n], task, _no_device)
+                take(nodes[n], task, device)
                 placed = True
                 break
         if not placed:
@@ -233,4 +228,4 @@ def fits_empty(nodes: Records, tasks: Records, kind: Records) -> bool:
     """Say whether a job of this class could run if nothing else did."""
     if _total_room(nodes, tasks[kind["shape"]]) < kind["count"]:
         return False
-    return bool(kind["rest"] < 0 or _fits_empty(nodes.copy(), tasks, kind))
+    return bool(kind["rest"] < 0 or _fits_empty(nodes.copy(), tasks, kind, best_fit_device.address))

@@ -132,6 +132,7 @@ def stop(w, j):
         put = puts(w)[p]
         give_back(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
         touch(w, put.node)
+    job.ran += now - run.start
     job.remaining -= (now - run.start) * job.rate
     job.run = -1
     last = running(w)[w.running_count - 1]

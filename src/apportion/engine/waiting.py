@@ -12,12 +12,12 @@ def fill_view(w, j, now):
     """Describe job j as a `JOB` record for a dynamic key."""
     job = jobs(w)[j]
     view = subject(w)[0]
-    ran = (now - job.started) * job.rate if job.run >= 0 else 0.0
+    ran = now - job.started if job.run >= 0 else 0.0
     view.submit = job.submit
     view.duration = job.estimate
     view.gpus = kinds(w)[job.kind].milli / 1000
-    view.attained = max(job.work - job.remaining + ran, 0.0)
-    view.remaining = job.remaining - ran
+    view.attained = job.ran + ran
+    view.remaining = job.remaining - ran * job.rate
     view.running = 1 if job.run >= 0 else 0
     view.preemptions = job.preemptions
     more = extra(w)[j]

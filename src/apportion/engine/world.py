@@ -24,6 +24,7 @@ TABLE = np.dtype(
         ("work", "f8"),  # seconds it has to run in all
         ("estimate", "f8"),  # the same as known to the scheduler
         ("remaining", "f8"),  # seconds still to run, checkpoint costs included
+        ("ran", "f8"),  # seconds it ran in earlier runs, lost work and checkpoint costs included
         ("started", "f8"),  # when the current run began
         ("rate", "f8"),  # progress per second of the current run
         ("checkpoint_cost", "f8"),  # seconds added by a preemption
