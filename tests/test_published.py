@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import real_data
-from parity import P1K, P10K, P65K, Derived, write
 
 import apportion as ap
+from conftest import real_data
+from parity import P1K, P10K, P65K, Derived, write
 
 PAI_POLICIES = {"SJF": "sjf", "SJU": "sju", "SJG": "sjg", "SJGG": "sjgg", "FIFO": "fifo"}
 

@@ -37,7 +37,24 @@ _HOME = {
     "job_key_kernel": "apportion.engine.plan",
     "share_key_kernel": "apportion.engine.plan",
 }
-__all__ = list(_HOME)
+__all__ = [
+    "ApportionError",
+    "Cluster",
+    "NodeEvents",
+    "Result",
+    "Signal",
+    "Study",
+    "Trace",
+    "Workload",
+    "compare",
+    "device_kernel",
+    "job_key_kernel",
+    "load",
+    "parse_cluster",
+    "score_kernel",
+    "share_key_kernel",
+    "simulate",
+]
 
 
 def __getattr__(name: str) -> Any:

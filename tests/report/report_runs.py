@@ -23,9 +23,7 @@ def workload(jobs: int, seed: int = 0, gpus: int = 128, load: float = 0.95, date
     duration = np.minimum(rng.lognormal(7.5, 1.9, jobs), 10 * 86400.0)
     span = float((size * duration).sum() / (gpus * load))
     submit = rng.random(jobs) * span
-    submit += (
-        0.08 * span / (2 * np.pi * 6) * np.sin(2 * np.pi * 6 * submit / span)
-    )  # six busy and quiet spells
+    submit += 0.08 * span / (2 * np.pi * 6) * np.sin(2 * np.pi * 6 * submit / span)  # six busy and quiet spells
     group = rng.zipf(1.6, jobs) % 17
     user = rng.zipf(1.4, jobs) % 211
     frame = pl.DataFrame(
@@ -42,9 +40,7 @@ def workload(jobs: int, seed: int = 0, gpus: int = 128, load: float = 0.95, date
     return Workload.of(frame, origin=origin, name="random")
 
 
-def run(
-    work: Workload, cluster: Cluster | str = "16x8:V100", policy: str = "fifo", until: float = np.inf
-) -> Result:
+def run(work: Workload, cluster: Cluster | str = "16x8:V100", policy: str = "fifo", until: float = np.inf) -> Result:
     """Run the jobs of `work`; policy `sjf...` starts the shortest pending job first, others the oldest."""
     nodes = parse_cluster(cluster) if isinstance(cluster, str) else cluster
     table = work.table

@@ -85,9 +85,7 @@ def test_headline_is_the_finding(pair: list[Result], tmp_path: Path) -> None:
     fifo, sjf = (r.summary() for r in pair)
     cut = words.percent(1 - sjf["jct_s"]["mean"] / fifo["jct_s"]["mean"])
     longer = words.percent(sjf["wait_s"]["max"] / fifo["wait_s"]["max"] - 1)
-    expected = (
-        f"sjf+best-fit cuts mean completion time by {cut} against fifo; the longest wait grows by {longer}"
-    )
+    expected = f"sjf+best-fit cuts mean completion time by {cut} against fifo; the longest wait grows by {longer}"
     assert plain == expected
 
 
@@ -108,9 +106,7 @@ def test_heat_map_holds_the_allocated_gpu_time(pair: list[Result], tmp_path: Pat
         z = figure["traces"][0]["z"]
         cells = np.frombuffer(base64.b64decode(z["bdata"]), dtype=np.uint8)
         assert z["shape"] == "16, 400" and cells.size == 16 * 400
-        used = float(
-            (result.placements["gpus"] * (result.placements["end_s"] - result.placements["start_s"])).sum()
-        )
+        used = float((result.placements["gpus"] * (result.placements["end_s"] - result.placements["start_s"])).sum())
         span = max(float(r.jobs["end_s"].max()) for r in pair) - float(result.jobs["submit_s"].min())  # type: ignore[arg-type]
         assert cells.mean() / 100 == pytest.approx(used / (128 * span), abs=0.005)
 
@@ -153,8 +149,7 @@ def test_pools_share_a_heat_map_and_one_group_is_not_split(tmp_path: Path) -> No
     axis = plots["timeline"]["figures"][0]["layout"]["xaxis"]
     assert axis["type"] == "date"
     assert axis["range"][0] == pytest.approx(
-        1000 * (datetime(2024, 3, 4) - datetime(1970, 1, 1)).total_seconds()
-        + 1000 * float(work.table["submit_s"][0])
+        1000 * (datetime(2024, 3, 4) - datetime(1970, 1, 1)).total_seconds() + 1000 * float(work.table["submit_s"][0])
     )
 
 

@@ -38,9 +38,7 @@ def test_every_placement_is_on_its_devices(pair: list[Result], tmp_path: Path) -
     assert len(slices) == int(result.placements["gpus"].sum())
     held = sum(e["dur"] for e in slices) / 1e6
     pieces = result.placements
-    assert held == pytest.approx(
-        float((pieces["gpus"] * (pieces["end_s"] - pieces["start_s"])).sum()), rel=1e-6
-    )
+    assert held == pytest.approx(float((pieces["gpus"] * (pieces["end_s"] - pieces["start_s"])).sum()), rel=1e-6)
     job = result.jobs.row(0, named=True)
     first = next(e for e in slices if e["args"]["job_id"] == job["job_id"])
     assert {k: first["args"][k] for k in ("user", "group", "wait_s")} == {

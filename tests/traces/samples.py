@@ -138,9 +138,7 @@ SAMPLES: dict[str, Sample] = {
         {"node_info_df.csv": "gpu_model,gpu_capacity_num,cpu_num,node_name\nA10,1,128,0\nA800,8,192,1\n"},
         folder=True,
     ),
-    "gaia": Sample(
-        "pai_1k.csv", "arrival_time,length,cpus\n0.0,6302.0,1\n68.0,1000.0,1\n463.0,1570.0,3\n", 3
-    ),
+    "gaia": Sample("pai_1k.csv", "arrival_time,length,cpus\n0.0,6302.0,1\n68.0,1000.0,1\n463.0,1570.0,3\n", 3),
     "chronus": Sample(
         "trace_job_Philly.csv",
         "job_id,user,num_gpu,submit_time,iterations,model_name,duration,interval,expect_time_list,expect_value_list,"

@@ -70,9 +70,7 @@ def test_each_file_is_recognised_as_its_format_alone(
 def test_damaged_files_give_a_trace_or_one_line(name: str, tmp_path: Path) -> None:
     location, path = build(name, tmp_path)
     whole = path.read_bytes()
-    cells = st.sampled_from(
-        [b"", b"-1", b"nan", b"1e400", b"9" * 30, b"0", b"\x00", b'"', b"\xff", b"\r", b"[", b","]
-    )
+    cells = st.sampled_from([b"", b"-1", b"nan", b"1e400", b"9" * 30, b"0", b"\x00", b'"', b"\xff", b"\r", b"[", b","])
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(

@@ -14,9 +14,7 @@ from samples import SAMPLES, THROUGHPUTS
 from apportion.model import InputError
 
 NAMES = ("dlrm2025", "spot2026", "gaia", "chronus", "tiresias", "muri", "gavel", "shockwave")
-CELLS = st.sampled_from(
-    ["", "x", "-1", "1e308", "nan", "inf", "0", "1.5", "99999999999999999999", "\ufeff", '"', "é"]
-)
+CELLS = st.sampled_from(["", "x", "-1", "1e308", "nan", "inf", "0", "1.5", "99999999999999999999", "\ufeff", '"', "é"])
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -61,9 +59,7 @@ def test_damaged_throughputs(name: str, tmp_path: Path, data: st.DataObject) -> 
     location, query = SAMPLES[name].write(tmp_path)
     at = data.draw(st.integers(0, len(THROUGHPUTS)))
     (beside,) = SAMPLES[name].beside
-    damaged = (
-        THROUGHPUTS[:at] + data.draw(st.text(max_size=4)) + THROUGHPUTS[at + data.draw(st.integers(0, 9)) :]
-    )
+    damaged = THROUGHPUTS[:at] + data.draw(st.text(max_size=4)) + THROUGHPUTS[at + data.draw(st.integers(0, 9)) :]
     (tmp_path / beside).write_text(damaged, encoding="utf-8", errors="replace")
     try:
         read(name, location, **dict(parse_qsl(query)))

@@ -177,9 +177,7 @@ def test_a_git_lfs_pointer_is_not_the_data(site: Site, tmp_path: Path) -> None:
 
 def test_not_found(site: Site, tmp_path: Path) -> None:
     del site.files["a.bin"]
-    with pytest.raises(
-        InputError, match=r"answered 404 for http://127.*may have moved, see https://example.org"
-    ):
+    with pytest.raises(InputError, match=r"answered 404 for http://127.*may have moved, see https://example.org"):
         fetch("one", tmp_path, base_url=site.url)
     assert names(tmp_path) == []
 

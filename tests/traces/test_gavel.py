@@ -48,9 +48,7 @@ def test_another_gpu_model_and_another_table(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(THROUGHPUTS.replace("20.0", "40.0"))
     for given in ("mine.json", str(tmp_path / "mine.json")):
         assert column(read("gavel", path, throughputs=given), "duration_s") == [100.0]
-    assert "found gpu=v10, expected one of v100, k80; did you mean 'v100'?" in refusal(
-        "gavel", path, gpu="v10"
-    )
+    assert "found gpu=v10, expected one of v100, k80; did you mean 'v100'?" in refusal("gavel", path, gpu="v10")
 
 
 def test_an_slo_is_a_multiple_of_the_run_time(tmp_path: Path) -> None:

@@ -134,9 +134,7 @@ def damaged(draw: st.DrawFn, text: str) -> bytes:
         elif what == "flip":
             data[at] ^= 1 << draw(st.integers(0, 7))
         elif what == "insert":
-            data[at:at] = draw(
-                st.sampled_from([b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b'"', b"\x1a", b"\n\n"])
-            )
+            data[at:at] = draw(st.sampled_from([b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b'"', b"\x1a", b"\n\n"]))
         else:
             del data[at:]
     return bytes(data)
@@ -192,9 +190,7 @@ def test_each_cell_in_turn_with_a_value_too_large(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize(
-    "data", [b"", b"\n", b"\0" * 100, b"\xff" * 100, b"PAR1", b"[", b"a" * 5000], ids=repr
-)
+@pytest.mark.parametrize("data", [b"", b"\n", b"\0" * 100, b"\xff" * 100, b"PAR1", b"[", b"a" * 5000], ids=repr)
 def test_files_that_are_nothing(name: str, data: bytes, tmp_path: Path) -> None:
     read_directly(name, tmp_path, data)
     location, _ = SAMPLES[name].write(tmp_path, data)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from apportion.model import files
 from apportion.model.errors import InputError
 from apportion.model.workload import Workload
-from apportion.traces import native
 from apportion.traces.native import write_native
 from apportion.traces.registry import load
 
@@ -64,9 +64,7 @@ WRITTEN = st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"])
             st.floats(0, 1e9),
             st.integers(1, 2**31 - 1),
             st.integers(0, 1000),
-            st.text(
-                st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1, max_size=5
-            ),
+            st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1, max_size=5),
         ),
         min_size=1,
         max_size=5,
@@ -92,7 +90,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(native.os, "replace", full_disk)
+    monkeypatch.setattr(files.os, "replace", full_disk)
     with pytest.raises(InputError, match="cannot write: No space left on device"):
         write_native(workload(), file)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]

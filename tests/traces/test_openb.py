@@ -11,8 +11,7 @@ from reading import column, read, refusal
 from conftest import real_data
 
 HEADER = (
-    "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,"
-    "creation_time,deletion_time,scheduled_time\n"
+    "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n"
 )
 PODS = (
     "p0,12000,16384,1,1000,,LS,Succeeded,100,200,110\n"
@@ -106,9 +105,7 @@ def test_mistakes_are_named(folder: Path) -> None:
     path = folder / "openb_pod_list_default.csv"
     assert "expected a folder" in refusal("openb", path, pods="default")
     path.write_text(HEADER + "p0,12000,16384,1,1001,,LS,Succeeded,100,200,110\n")
-    assert "row 2, column 'gpu_milli': found '1001', expected a number of at most 1000" in refusal(
-        "openb", path
-    )
+    assert "row 2, column 'gpu_milli': found '1001', expected a number of at most 1000" in refusal("openb", path)
     path.write_text(HEADER + PODS)
     (folder / "openb_node_list_gpu_node.csv").write_text(NODES + "n0,1,1,1,T4\n")
     assert "found the name 'n0' twice" in refusal("openb", path)

@@ -63,18 +63,14 @@ def test_a_job_runs_from_its_first_start_to_its_last_end(tmp_path: Path) -> None
 
 def test_jobs_without_attempts_are_dropped(tmp_path: Path) -> None:
     nothing = job("c", "07:00:00") | {"attempts": None}
-    path = write(
-        tmp_path, job("a", "07:00:00"), nothing, job("b", "07:00:00", attempt("07:00:00", "07:00:09", 1))
-    )
+    path = write(tmp_path, job("a", "07:00:00"), nothing, job("b", "07:00:00", attempt("07:00:00", "07:00:09", 1)))
     trace = read("philly-raw", path)
     assert trace.report.dropped == {"no attempts: it never started": 2}
     assert trace.report.rows_read == 3
 
 
 @pytest.mark.parametrize("missing", [None, "None", ""])
-def test_a_last_attempt_without_end_is_censored_at_the_latest_time(
-    tmp_path: Path, missing: str | None
-) -> None:
+def test_a_last_attempt_without_end_is_censored_at_the_latest_time(tmp_path: Path, missing: str | None) -> None:
     path = write(
         tmp_path,
         job("a", "07:00:00", attempt("07:00:00", "07:10:00", 1), attempt("07:20:00", missing, 1)),
@@ -194,6 +190,5 @@ def test_a_bad_attempt_names_its_job(tmp_path: Path) -> None:
     )
     message = refusal("philly-raw", path)
     assert message == (
-        f"{path}, row 2, column 'end_time': found '2017-10-09 later', "
-        "expected a date such as 2017-10-01 12:30:00"
+        f"{path}, row 2, column 'end_time': found '2017-10-09 later', expected a date such as 2017-10-01 12:30:00"
     )

@@ -66,9 +66,7 @@ def test_published_files_are_recognised(parts: tuple[str, ...], name: str) -> No
     assert recognise(real_data(*parts)).name == name
 
 
-@pytest.mark.parametrize(
-    "parts", [("carbon", "DE_2022.csv"), ("helios", "venus_vc_config.csv"), ("README.md",)]
-)
+@pytest.mark.parametrize("parts", [("carbon", "DE_2022.csv"), ("helios", "venus_vc_config.csv"), ("README.md",)])
 def test_files_that_are_no_traces_fit_nothing(parts: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="no known format fits"):
         recognise(real_data(*parts))
@@ -117,9 +115,7 @@ def test_the_format_with_more_of_the_columns_wins(tmp_path: Path, monkeypatch: p
 def test_nothing_fits(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_text("a,b\n1,2\n")
-    with pytest.raises(
-        InputError, match=r"no known format fits; name it, as in philly:.*known: openb, philly"
-    ):
+    with pytest.raises(InputError, match=r"no known format fits; name it, as in philly:.*known: openb, philly"):
         load(file)
     with pytest.raises(InputError, match="no known format fits"):
         load(tmp_path)

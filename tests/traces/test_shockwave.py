@@ -38,9 +38,7 @@ def write(folder: Path, *rows: str, tacc: str | None = None, wisr: str | None = 
 
 
 def test_epochs_of_each_batch_size_add_up(tmp_path: Path) -> None:
-    trace = read(
-        "shockwave", write(tmp_path, job("static", 20), job("gns", 45), job("accordion", 100), tacc=table())
-    )
+    trace = read("shockwave", write(tmp_path, job("static", 20), job("gns", 45), job("accordion", 100), tacc=table()))
     epoch_s = {batch: 59_675 / batch / speed for batch, speed in SPEEDS.items()}
     assert column(trace, "duration_s") == pytest.approx(
         [

@@ -71,9 +71,7 @@ def test_a_job_of_two_nodes_is_two_tasks_of_eight_gpus(tmp_path: Path) -> None:
         ("billing=9,gres/gpu:h100=2,gres/gpu=2", "gres/gpu:h100=4,gres/gpu=4", 2, 1, ["h100"]),
     ],
 )
-def test_gpus_of_tres(
-    tmp_path: Path, requested: str, given: str, tasks: int, gpus: int, models: list[str]
-) -> None:
+def test_gpus_of_tres(tmp_path: Path, requested: str, given: str, tasks: int, gpus: int, models: list[str]) -> None:
     got = job(sacct(tmp_path, row("1", ReqTRES=requested, AllocTRES=given)))
     assert (got["tasks"], got["gpus"], got["gpu_models"]) == (tasks, gpus, models)
 
@@ -88,9 +86,7 @@ def test_gpus_of_tres(
         ("AllocGRES", "gpu:1080ti:4,craynetwork:0", 2, 2, ["1080ti"]),
     ],
 )
-def test_gpus_of_gres(
-    tmp_path: Path, field: str, text: str, tasks: int, gpus: int, models: list[str]
-) -> None:
+def test_gpus_of_gres(tmp_path: Path, field: str, text: str, tasks: int, gpus: int, models: list[str]) -> None:
     line = f"1|2024-03-01T10:00:00|2024-03-01T10:00:00|2024-03-01T11:00:00|2|{text}"
     got = job(sacct(tmp_path, line, header=f"JobID|Submit|Start|End|NNodes|{field}"))
     assert (got["tasks"], got["gpus"], got["gpu_models"]) == (tasks, gpus, models)
@@ -188,9 +184,7 @@ def test_end_before_start_is_dropped_and_zero_seconds_become_one(tmp_path: Path)
 
 def test_suspension_is_no_run_time(tmp_path: Path) -> None:
     line = "1|2024-03-01T10:00:00|2024-03-01T10:00:00|2024-03-01T11:00:00|00:10:00|gres/gpu=1"
-    assert (
-        job(sacct(tmp_path, line, header="JobID|Submit|Start|End|Suspended|ReqTRES"))["duration_s"] == 3000.0
-    )
+    assert job(sacct(tmp_path, line, header="JobID|Submit|Start|End|Suspended|ReqTRES"))["duration_s"] == 3000.0
 
 
 def test_elapsed_stands_in_for_end(tmp_path: Path) -> None:

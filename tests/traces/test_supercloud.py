@@ -73,9 +73,7 @@ def test_a_job_of_two_nodes(tmp_path: Path) -> None:
         ('"1=8"', "", "gpu:volta:2", 2, ["volta"]),
     ],
 )
-def test_gpus_are_resource_ids(
-    tmp_path: Path, asked: str, given: str, used: str, gpus: int, models: list[str]
-) -> None:
+def test_gpus_are_resource_ids(tmp_path: Path, asked: str, given: str, used: str, gpus: int, models: list[str]) -> None:
     row = {"tres_req": asked, "tres_alloc": given, "gres_used": used, "nodes_alloc": "1"}
     got = job(supercloud(tmp_path, row))
     assert (got["gpus"], got["gpu_models"]) == (gpus, models)

@@ -110,9 +110,7 @@ def test_parts_of_an_execution(tmp_path: Path) -> None:
         ("; Computer: x\n", None, None),
     ],
 )
-def test_the_header_gives_the_cluster(
-    tmp_path: Path, header: str, nodes: int | None, gpus: int | None
-) -> None:
+def test_the_header_gives_the_cluster(tmp_path: Path, header: str, nodes: int | None, gpus: int | None) -> None:
     cluster = swf(tmp_path, JOB, header=header).cluster
     assert (cluster and len(cluster), cluster and cluster.gpus) == (nodes, gpus)
 
@@ -122,7 +120,5 @@ def test_bad_lines_are_named(tmp_path: Path) -> None:
         swf(tmp_path, JOB, "1 2 3")
     with pytest.raises(InputError, match=r"row 8, column 'run': found 'x', expected a number"):
         swf(tmp_path, JOB, JOB.replace("100", "  x"))
-    with pytest.raises(
-        InputError, match=r"row 7, column 'run': found '-7', expected a number of at least -1"
-    ):
+    with pytest.raises(InputError, match=r"row 7, column 'run': found '-7', expected a number of at least -1"):
         swf(tmp_path, JOB.replace("100", " -7"))

@@ -305,6 +305,4 @@ def test_split_keeps_the_common_curve_and_the_means() -> None:
 
 def test_normal_tables_are_inverse() -> None:
     assert normal_cdf(np.array([0.0, 1.0, -1.96])) == pytest.approx([0.5, 0.841345, 0.024998], abs=1e-5)
-    assert normal_cdf(normal_quantile(np.array([0.01, 0.5, 0.9]))) == pytest.approx(
-        [0.01, 0.5, 0.9], abs=1e-6
-    )
+    assert normal_cdf(normal_quantile(np.array([0.01, 0.5, 0.9]))) == pytest.approx([0.01, 0.5, 0.9], abs=1e-6)

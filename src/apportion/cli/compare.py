@@ -51,9 +51,7 @@ def compare(
 
     for policy in policies:
         parse_policy(policy)
-    settings = opt.run_settings(
-        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check
-    )
+    settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check)
     try:
         wanted = [float(load) for load in loads.split(",")] if loads else []
     except ValueError:

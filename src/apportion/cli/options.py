@@ -18,7 +18,9 @@ TraceArg = Annotated[
 ]
 ClusterOpt = Annotated[
     str | None,
-    typer.Option("--cluster", help="100x8:V100+20x2:T4, pool:400, or a .yaml or .csv file. Default: the trace's nodes."),
+    typer.Option(
+        "--cluster", help="100x8:V100+20x2:T4, pool:400, or a .yaml or .csv file. Default: the trace's nodes."
+    ),
 ]
 BackfillOpt = Annotated[
     str, typer.Option(help="What to do behind a job that does not fit: skip it, strict (wait), or easy.")

@@ -25,7 +25,7 @@ def policies() -> None:
     table = Table("kind", "name", "what it does", "parameters", box=None, pad_edge=False)
     for entry in entries():
         cls = entry.load()
-        text = (inspect.getmodule(cls).__doc__ or "").strip().splitlines()  # type: ignore[union-attr]
+        text = (inspect.getmodule(cls).__doc__ or "").strip().splitlines()
         names = [p.removesuffix("_s") for p in inspect.signature(cls).parameters]
         table.add_row(entry.kind, entry.name, _sentence(text), ", ".join(names))
     Console().print(table)

@@ -49,9 +49,7 @@ def simulate(
     if perfetto and out is None:
         raise UsageError("--perfetto writes into the folder of --out; give --out DIR too")
     chosen = parse_policy(policy)
-    settings = opt.run_settings(
-        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check
-    )
+    settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check)
     loaded, machine = opt.load_trace(trace, cluster, quiet)
     with bar(policy, quiet) as update:
         result = run(

@@ -40,9 +40,7 @@ def why(
     from apportion.study.why import explain
 
     chosen = parse_policy(policy)
-    settings = opt.run_settings(
-        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, False
-    )
+    settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, False)
     loaded, machine = opt.load_trace(trace, cluster, quiet)
     with bar(policy, quiet) as update:
         result = run(

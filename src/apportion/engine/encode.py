@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +102,7 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
     tasks = np.zeros(max(len(shapes), 1), TASK)
     for values, s in shapes.items():
         tasks[s] = values
-    impossible = np.array([not fits_empty(nodes, tasks, k) for k in kinds], bool)
+    impossible = np.array([not fits_empty(nodes, tasks, k) for k in kinds], dtype=np.bool_)
     return Encoded(
         nodes,
         tasks,
@@ -113,7 +114,7 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
         reach.astype(np.uint8),
         reach.astype(np.int64) @ (nodes["gpus"] * 1000),
         kinds["milli"][kind] if len(kind) else np.zeros(0, np.int64),
-        impossible[kind] if len(kind) else np.zeros(0, bool),
+        impossible[kind] if len(kind) else np.zeros(0, np.bool_),
         users,
         groups,
     )
@@ -224,7 +225,7 @@ def _total_room(nodes, task):
     return total
 
 
-def fits_empty(nodes: Records, tasks: Records, kind: Records) -> bool:
+def fits_empty(nodes: Records, tasks: Records, kind: Any) -> bool:
     """Say whether a job of this class could run if nothing else did."""
     if _total_room(nodes, tasks[kind["shape"]]) < kind["count"]:
         return False

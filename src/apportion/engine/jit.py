@@ -128,7 +128,7 @@ def caller(signature: Any) -> Any:
 
 
 @intrinsic
-def pointer(typingctx: Any, address: Any) -> Any:
+def _pointer(typingctx: Any, address: Any) -> Any:
     """Turn an integer address into a pointer that `carray` takes."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -138,10 +138,14 @@ def pointer(typingctx: Any, address: Any) -> Any:
 
 
 @intrinsic
-def trailing_zeros(typingctx: Any, word: Any) -> Any:
+def _trailing_zeros(typingctx: Any, word: Any) -> Any:
     """Return the index of the lowest set bit of a non-zero u64."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), codegen
+
+
+pointer: Any = _pointer
+trailing_zeros: Any = _trailing_zeros

@@ -26,9 +26,7 @@ COLUMNS: dict[str, Column] = {
     "group": Column(pl.String, None, "only jobs of this group run here; null = every job", nullable=True),
     "zone": Column(pl.String, None, "zone of price and carbon signals, or null", nullable=True),
     "price_usd_per_h": Column(pl.Float64, None, "price of the whole node, or null", nullable=True, minimum=0),
-    "pooled": Column(
-        pl.Boolean, False, "its GPUs are one divisible amount (several published simulators do so)"
-    ),
+    "pooled": Column(pl.Boolean, False, "its GPUs are one divisible amount (several published simulators do so)"),
 }
 
 
@@ -65,9 +63,7 @@ class Cluster:
         twice = table["node"].is_duplicated()
         if twice.any():
             row = int(twice.arg_max() or 0)
-            raise InputError(
-                f"cluster: found the name {table['node'][row]!r} twice", row=row + 1, column="node"
-            )
+            raise InputError(f"cluster: found the name {table['node'][row]!r} twice", row=row + 1, column="node")
         return cls(table, name)
 
     @property

@@ -55,10 +55,7 @@ def read_cluster(path: Path) -> Cluster:
     InputError: the file cannot be read or a value is wrong.
     """
     try:
-        if path.suffix == ".csv":
-            frame = pl.read_csv(path, infer_schema_length=None)
-        else:
-            frame = _read_yaml(path)
+        frame = pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else _read_yaml(path)
     except (OSError, pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the cluster: {str(error).splitlines()[0]}", file=path) from None
     try:

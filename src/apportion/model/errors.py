@@ -19,9 +19,7 @@ class InputError(ApportionError):
     file, row, column: where, as far as known; `row` counts from 1 and includes the header line of a text file.
     """
 
-    def __init__(
-        self, what: str, *, file: object = None, row: int | None = None, column: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, file: object = None, row: int | None = None, column: str | None = None) -> None:
         where = []
         if file is not None:
             where.append(str(file))

@@ -54,9 +54,7 @@ def conform(frame: pl.DataFrame, columns: Mapping[str, Column], what: str) -> pl
         lost = cast.is_null() & series.is_not_null()
         if lost.any():
             row = int(lost.arg_max() or 0)
-            raise InputError(
-                f"{what}: found {series[row]!r}, expected {column.doc}", row=row + 1, column=name
-            )
+            raise InputError(f"{what}: found {series[row]!r}, expected {column.doc}", row=row + 1, column=name)
         if not column.nullable and cast.null_count():
             if column.default is REQUIRED:
                 row = int(cast.is_null().arg_max() or 0)
@@ -66,9 +64,7 @@ def conform(frame: pl.DataFrame, columns: Mapping[str, Column], what: str) -> pl
             bad = (cast.is_nan() | cast.is_infinite()).fill_null(False)
             if bad.any():
                 row = int(bad.arg_max() or 0)
-                raise InputError(
-                    f"{what}: found {cast[row]!r}, expected a finite number", row=row + 1, column=name
-                )
+                raise InputError(f"{what}: found {cast[row]!r}, expected a finite number", row=row + 1, column=name)
         if column.minimum is not None:
             bad = (cast < column.minimum).fill_null(False)
             if bad.any():
@@ -81,7 +77,5 @@ def conform(frame: pl.DataFrame, columns: Mapping[str, Column], what: str) -> pl
         exprs.append(pl.lit(cast).alias(name))
     others = [pl.col(c) for c in frame.columns if c not in columns]
     if frame.height == 0:
-        return frame.select(
-            [pl.Series(n, [], dtype=c.dtype).alias(n) for n, c in columns.items()] + others
-        )
+        return frame.select([*(pl.lit(pl.Series(n, [], dtype=c.dtype)) for n, c in columns.items()), *others])
     return frame.select([*exprs, *others])

@@ -28,9 +28,7 @@ COLUMNS: dict[str, Column] = {
     "max_gpus": Column(pl.Int32, None, "most GPUs of an elastic job, or null", nullable=True, minimum=1),
     "profile": Column(pl.String, None, "model whose measured facts apply, or null", nullable=True),
     "estimate_s": Column(pl.Float64, None, "run time as known at submission", nullable=True, minimum=0),
-    "status": Column(
-        pl.String, None, "completed, cancelled, failed or censored in the source", nullable=True
-    ),
+    "status": Column(pl.String, None, "completed, cancelled, failed or censored in the source", nullable=True),
     "preemptible": Column(pl.Boolean, True, "may be suspended"),
     "best_effort": Column(pl.Boolean, False, "runs only on what is left over"),
 }
@@ -54,9 +52,7 @@ class Workload:
     name: str = "workload"
 
     @classmethod
-    def of(
-        cls, frame: pl.DataFrame, *, origin: datetime | None = None, name: str = "workload"
-    ) -> Workload:
+    def of(cls, frame: pl.DataFrame, *, origin: datetime | None = None, name: str = "workload") -> Workload:
         """Conform `frame` to the workload's columns.
 
         Raises

@@ -1,4 +1,4 @@
-"""Parameters in brackets, as in `las[quantum=1h]`: read by the types of a policy's fields, checked, and written back."""
+"""Parameters in brackets, as in `las[quantum=1h]`: read by the types of a policy's fields, and checked."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ _WORDS: dict[Any, str] = {bool: "yes or no", int: "a whole number", float: "a nu
 def one_of(name: str, key: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise `PolicyError` unless `value` is one of `choices`."""
     if value not in choices:
-        raise PolicyError(
-            f"{name}: found {key}={value}, expected {' or '.join(choices)}{did_you_mean(value, choices)}"
-        )
+        raise PolicyError(f"{name}: found {key}={value}, expected {' or '.join(choices)}{did_you_mean(value, choices)}")
 
 
 def at_least(name: str, key: str, value: float, minimum: float) -> None:

@@ -103,9 +103,10 @@ def parse_policy(text: str) -> Policy:
         if not match:
             raise PolicyError(f"found policy {half!r}, expected a name with parameters in brackets: las[quantum=1h]")
         name, given = match[1], _pairs(match[1], match[2])
-        kinds = ("order", "allocator") if position == 0 and len(halves) == 2 else ("placement",)
         if len(halves) == 1:
-            kinds = ("order", "allocator", "placement")
+            kinds: tuple[str, ...] = ("order", "allocator", "placement")
+        else:
+            kinds = ("order", "allocator") if position == 0 else ("placement",)
         made = build(_find(name, kinds).load(), name, given)
         if isinstance(made, Placement) and _find(name, kinds).kind == "placement":
             placement = made

@@ -1,7 +1,7 @@
 """What earlier jobs took: the look-ups behind history-based orders.
 
-Weng et al., "MLaaS in the wild", NSDI 2022. As in the published simulators the history of a job is every job submitted before
-it, in the order of the table, whether or not it had ended by then.
+Weng et al., "MLaaS in the wild", NSDI 2022. As in the published simulators the history of a job is every job submitted
+before it, in the order of the table, whether or not it had ended by then.
 """
 
 from __future__ import annotations

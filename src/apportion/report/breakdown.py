@@ -70,9 +70,7 @@ def by_group(runs: Sequence[pl.DataFrame], largest: int = 12) -> tuple[list[str]
     if jobs_of.height < 2:
         return None
     # One left over is shown by its name: `others` of one group says less than the group.
-    shown = (
-        jobs_of["group"].to_list() if jobs_of.height <= largest + 1 else jobs_of["group"][:largest].to_list()
-    )
+    shown = jobs_of["group"].to_list() if jobs_of.height <= largest + 1 else jobs_of["group"][:largest].to_list()
     group = pl.col("group")
     unnamed = pl.when(group == "").then(pl.lit("(no group)")).otherwise(group)
     category = pl.when(group.is_in(shown)).then(unnamed).otherwise(pl.lit(OTHERS))

@@ -155,17 +155,13 @@ def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str])
     }
 
 
-def occupancy_figure(
-    maps: Sequence[Occupancy], labels: Sequence[str], bins: Bins, clock: Clock
-) -> list[Figure]:
+def occupancy_figure(maps: Sequence[Occupancy], labels: Sequence[str], bins: Bins, clock: Clock) -> list[Figure]:
     """Return a heat map of nodes by time for each run; pools, which have one row each, share one heat map."""
     if all(len(m.rows) == 1 for m in maps):
         share = np.vstack([m.share for m in maps])
         return [_heat(share, [_plain(_short(name)) for name in labels], bins, clock, 110 + 44 * len(maps))]
     return [
-        _heat(
-            m.share, [_plain(row) for row in m.rows], bins, clock, 100 + max(140, min(12 * len(m.rows), 420))
-        )
+        _heat(m.share, [_plain(row) for row in m.rows], bins, clock, 100 + max(140, min(12 * len(m.rows), 420)))
         for m in maps
     ]
 

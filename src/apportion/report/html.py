@@ -11,11 +11,11 @@ from typing import Any
 
 import polars as pl
 
+from apportion.model.files import whole_file
 from apportion.report import figures, sentences, words
 from apportion.report.breakdown import by_demand, by_group, by_run_time
 from apportion.report.clock import Clock
 from apportion.report.curves import Binned, Bins, bin_steps
-from apportion.report.files import whole_file
 from apportion.report.occupancy import occupancy
 from apportion.report.page import Card, Plot, card_html, facts, metrics_table, metrics_tiles, name_html
 from apportion.report.sentences import Run
@@ -65,7 +65,7 @@ def write_report(results: Sequence[Result], path: Path, *, title: str | None = N
         "plotly": _plotly(),
         "version": escape(str(runs[0].summary.get("engine", {}).get("version", ""))),
     }
-    with whole_file(Path(path)) as file:
+    with whole_file(Path(path)) as part, part.open("w", encoding="utf-8") as file:
         file.writelines(_filled(_asset("page.html"), page))
 
 
@@ -77,9 +77,7 @@ def _distributions(results: Sequence[Result], labels: Sequence[str], runs: Seque
         [Plot("jct", [jct], heading="Completion time", caption=sentences.completion(runs))],
         [Plot("wait", [wait], heading="Wait", caption=sentences.waiting(runs, waits))],
     ]
-    note = (
-        "Share of jobs (upward) that took at most this long (rightward, logarithmic): further left is better."
-    )
+    note = "Share of jobs (upward) that took at most this long (rightward, logarithmic): further left is better."
     return Card("distributions", "How long jobs take", plots, note=note)
 
 
@@ -96,8 +94,7 @@ def _over_time(results: Sequence[Result], labels: Sequence[str], runs: Sequence[
 def _binned(timeline: pl.DataFrame, bins: Bins) -> dict[str, Binned]:
     times = timeline["time_s"].to_numpy()
     return {
-        column: bin_steps(times, timeline[column].cast(pl.Float64).to_numpy(), bins)
-        for column, _ in figures.PANELS
+        column: bin_steps(times, timeline[column].cast(pl.Float64).to_numpy(), bins) for column, _ in figures.PANELS
     }
 
 
@@ -120,9 +117,7 @@ def _waits(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]
     return Card("waits", "Who waits", columns, note=note)
 
 
-def _nodes(
-    results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run], clock: Clock
-) -> Card | None:
+def _nodes(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run], clock: Clock) -> Card | None:
     bins = clock.bins(HEAT_BINS)
     rows = max(20, min(HEAT_ROWS, HEAT_CELLS // (HEAT_BINS * len(results))))
     found = [(i, m) for i, r in enumerate(results) if (m := occupancy(r, bins, rows)) is not None]

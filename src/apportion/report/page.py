@@ -96,9 +96,7 @@ def metrics_tiles(summary: Summary) -> str:
         value = measure.of(summary)
         if value is not None:
             key, text = ".".join(measure.path), escape(measure.write(value))
-            row = (
-                f'<div data-metric="{key}"><dt>{measure.name}</dt><dd title="{value:,.6g}">{text}</dd></div>'
-            )
+            row = f'<div data-metric="{key}"><dt>{measure.name}</dt><dd title="{value:,.6g}">{text}</dd></div>'
             groups.setdefault(measure.group, []).append(row)
     lists = "".join(f"<div><h3>{group}</h3><dl>{''.join(rows)}</dl></div>" for group, rows in groups.items())
     return f'<div class="tiles">{lists}</div>'

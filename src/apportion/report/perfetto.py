@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from apportion.report.files import whole_file
+from apportion.model.files import whole_file
 from apportion.report.lanes import Ints, lanes
 from apportion.study.result import Result
 
@@ -54,10 +54,8 @@ def write_perfetto(result: Result, path: Path, *, limit: int = LIMIT) -> None:
         pieces = pieces.sort("start_s", "job", maintain_order=True).head(limit)
     pieces = pieces.with_columns(pl.col("end_s").fill_nan(None).fill_null(last_s))
     events = _events(result, pieces, origin_s, note)
-    with whole_file(Path(path)) as file:
-        _write(
-            file, events, {"policy": result.policy, "trace": result.trace} | ({"note": note} if note else {})
-        )
+    with whole_file(Path(path)) as part, part.open("w", encoding="utf-8") as file:
+        _write(file, events, {"policy": result.policy, "trace": result.trace} | ({"note": note} if note else {}))
 
 
 def _write(file: TextIO, events: Iterable[Event], about: dict[str, str]) -> None:
@@ -145,9 +143,7 @@ def _names(result: Result, slices: _Slices) -> Iterator[Event]:
     rows = np.unique(np.stack([slices.pid, slices.tid, slices.device, slices.lane], axis=1), axis=0)
     for pid, tid, device, lane in rows.tolist():
         name = f"GPU {device}" if device >= 0 else f"lane {lane}"
-        yield _meta(
-            "thread_name", pid, tid, name=f"{name} · share {lane + 1}" if device >= 0 and lane else name
-        )
+        yield _meta("thread_name", pid, tid, name=f"{name} · share {lane + 1}" if device >= 0 and lane else name)
         yield _meta("thread_sort_index", pid, tid, sort_index=tid)
 
 
@@ -156,9 +152,7 @@ def _runs(jobs: pl.DataFrame, pieces: pl.DataFrame, slices: _Slices) -> Iterator
     shown = jobs.select("job_id", "user", "group", "wait_s")[row]
     gpus = pieces["gpus"].to_numpy()[slices.piece]
     columns = (slices.pid, slices.tid, slices.ts, slices.dur, gpus)
-    for (job, user, group, wait), pid, tid, ts, dur, held in zip(
-        shown.iter_rows(), *(c.tolist() for c in columns)
-    ):
+    for (job, user, group, wait), pid, tid, ts, dur, held in zip(shown.iter_rows(), *(c.tolist() for c in columns)):
         args = {"job_id": job, "user": user, "group": group, "gpus": held, "wait_s": wait}
         yield {
             "ph": "X",

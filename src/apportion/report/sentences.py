@@ -52,9 +52,7 @@ def headline(runs: Sequence[Run]) -> str:
     least, winner = min(known)
     base = means[0]
     if base is None:
-        return (
-            f"{runs[winner].html} completes jobs in {words.duration(least)} on average; {runs[0].html} none"
-        )
+        return f"{runs[winner].html} completes jobs in {words.duration(least)} on average; {runs[0].html} none"
     if max(m for m, _ in known) <= least * (1 + _ALIKE):
         return f"The mean completion time is the same under all policies: {words.duration(base)}"
     if base <= least * (1 + _ALIKE):
@@ -85,9 +83,7 @@ def _price(winner: Run, base: Run) -> str:
             continue
         if after > before:
             grows = (
-                f"{words.amount(after / before)}×"
-                if after >= 2 * before
-                else f"by {words.percent(after / before - 1)}"
+                f"{words.amount(after / before)}×" if after >= 2 * before else f"by {words.percent(after / before - 1)}"
             )
             return f"; {noun} grows {grows}"
         return f", and {noun} by {words.percent(1 - after / before)}"
@@ -137,9 +133,7 @@ def waiting(runs: Sequence[Run], waits: Sequence[pl.Series]) -> str:
     each = [_under(words.percent(s), run, runs) for s, run in zip(shares, runs) if s is not None]
     if not each:
         return "No job started."
-    longest = [
-        _under(words.duration(m), r, runs) for r in runs if (m := r.number("wait_s", "max")) is not None
-    ]
+    longest = [_under(words.duration(m), r, runs) for r in runs if (m := r.number("wait_s", "max")) is not None]
     return (
         f"Of the jobs that start, {words.names(_few(each))} do so within a minute of submission; "
         f"the longest wait is {words.names(_few(longest))}."
@@ -167,9 +161,7 @@ def by_category(runs: Sequence[Run], categories: Sequence[str], table: Table, ki
     for i in dict.fromkeys([0, _counterpart(runs)]):
         found = [(name, w.p90) for name in named if (w := table[i].get(name))]
         if found:
-            clauses.append(
-                _range(found, f"under {runs[i].html} " if len(runs) > 1 else "", kind, not clauses)
-            )
+            clauses.append(_range(found, f"under {runs[i].html} " if len(runs) > 1 else "", kind, not clauses))
     text = "; ".join(clauses) or "no job started"
     return text[0].upper() + text[1:] + "."
 
@@ -213,9 +205,7 @@ def by_node(run: Run, map_: Occupancy) -> str:
 
 def _more(value: float, base: float) -> str:
     return (
-        f"{words.amount(value / base)}× as long"
-        if value >= 2 * base
-        else f"{words.percent(value / base - 1)} longer"
+        f"{words.amount(value / base)}× as long" if value >= 2 * base else f"{words.percent(value / base - 1)} longer"
     )
 
 

@@ -92,9 +92,7 @@ def print_comparison(summaries: Sequence[Summary], *, console: Console | None = 
         out.print(table)
     if len(summaries) > 1:
         mark = "green" if out.is_terminal else "*"
-        out.print(
-            Text(f"{mark}: best of its column. JCT: job completion time, from submission to end.", "dim")
-        )
+        out.print(Text(f"{mark}: best of its column. JCT: job completion time, from submission to end.", "dim"))
 
 
 Column = tuple[str, list[Text]]

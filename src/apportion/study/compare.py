@@ -59,7 +59,8 @@ class Study:
     def means(self) -> list[dict[str, Any]]:
         """Return a summary per policy and load with numbers averaged over seeds.
 
-        With several seeds `jct_mean_ci95_s` is half the width of the 95 % confidence interval of the mean JCT (Student's t).
+        With several seeds `jct_mean_ci95_s` is half the width of the 95 % confidence interval of the mean JCT
+        (Student's t).
         """
         cells: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
         for run, summary in zip(self.runs, self.summaries(), strict=True):
@@ -88,7 +89,8 @@ def compare(
     Parameters
     ----------
     cluster: default the trace's own. seeds: runs per cell; the first uses `settings["seed"]` (0), the next one more.
-    loads: offered loads to rescale the arrivals to. workers: runs at once (default: one per core). ray: address of a Ray
+    loads: offered loads to rescale the arrivals to. workers: runs at once (default: one per core). ray: address of a
+    Ray
         cluster that runs them instead (`auto`: the one at hand). settings: as for `simulate`.
 
     The outcome does not depend on `workers`.
@@ -114,12 +116,7 @@ def compare(
     for policy in policies:
         parse_policy(policy)
     first = int(settings.pop("seed", 0))
-    runs = [
-        Run(policy, first + i, load)
-        for policy in policies
-        for load in (loads or (None,))
-        for i in range(seeds)
-    ]
+    runs = [Run(policy, first + i, load) for policy in policies for load in (loads or (None,)) for i in range(seeds)]
     name = trace.spec or trace.workload.name
     scaled = {load: at_load(trace.workload, machine, load) for load in loads}
     jobs = [
@@ -139,14 +136,10 @@ def _one(
     settings: dict[str, Any],
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
-    return simulate(
-        workload, cluster, run.policy, seed=run.seed, trace=name, progress=progress, **settings
-    )
+    return simulate(workload, cluster, run.policy, seed=run.seed, trace=name, progress=progress, **settings)
 
 
-def _in_threads(
-    jobs: Sequence[Callable[..., Result]], workers: int, progress: Progress | None
-) -> Iterator[Result]:
+def _in_threads(jobs: Sequence[Callable[..., Result]], workers: int, progress: Progress | None) -> Iterator[Result]:
     """Run in threads: the compiled loop runs outside the interpreter's lock, and the tables are shared."""
     from concurrent.futures import ThreadPoolExecutor
     from threading import Event

@@ -17,7 +17,8 @@ def offered_load(workload: Workload, cluster: Cluster) -> float:
     InputError: there is no span of time or no GPU to measure against.
     """
     table = workload.table
-    span = float(table["submit_s"].max() - table["submit_s"].min()) if len(workload) else 0.0  # type: ignore[operator]
+    submit = table["submit_s"].to_numpy()
+    span = float(submit.max() - submit.min()) if len(workload) else 0.0
     if span <= 0 or cluster.gpus == 0:
         raise InputError(f"{workload.name}: a load needs jobs over some time and a cluster with GPUs")
     return float((workload.gpu_demand * table["duration_s"]).sum()) / (cluster.gpus * span)
@@ -35,7 +36,7 @@ def at_load(workload: Workload, cluster: Cluster, load: float) -> Workload:
     if not load > 0:
         raise InputError(f"found load {load!r}, expected a number above 0")
     factor = offered_load(workload, cluster) / load
-    first = float(workload.table["submit_s"].min())  # type: ignore[arg-type]
+    first = float(workload.table["submit_s"].to_numpy().min())
     submit = first + (pl.col("submit_s") - first) * factor
     table = workload.table.with_columns(
         submit_s=submit, deadline_s=submit + (pl.col("deadline_s") - pl.col("submit_s"))

@@ -9,7 +9,7 @@ import polars as pl
 
 from apportion.engine.check import check_log
 from apportion.engine.encode import Encoded, encode
-from apportion.engine.layout import EASY, ENDED, REJECTED, SKIP, STRICT, F8, Records
+from apportion.engine.layout import EASY, ENDED, F8, REJECTED, SKIP, STRICT, Records
 from apportion.engine.plan import KEY_NONE, KEY_PREEMPTIVE, KEY_SHARE, OrderPlan, Settings
 from apportion.engine.rounds import Rounds
 from apportion.engine.run import Engine, Log, Times
@@ -49,7 +49,8 @@ def simulate(
 
     Parameters
     ----------
-    backfill: `skip` (what does not fit is passed over), `strict` (it holds up those behind it) or `easy` (others may pass
+    backfill: `skip` (what does not fit is passed over), `strict` (it holds up those behind it) or `easy` (others may
+    pass
         it if they do not delay it).
     granularity: seconds; decisions are taken at multiples of it only, as tick simulators do (0 = at every event).
     checkpoint_cost: seconds of work a preemption adds, or `helios` (7, 30 or 60 s by GPUs).
@@ -85,8 +86,10 @@ def simulate(
         np.inf if until is None else float(until),
         seed,
     )
-    allocator = chosen.order if isinstance(chosen.order, Allocator) else None
-    order = OrderPlan(KEY_NONE) if allocator else chosen.order.plan(Jobs(workload, encoded, seed))  # type: ignore[union-attr]
+    if isinstance(chosen.order, Allocator):
+        allocator, order = chosen.order, OrderPlan(KEY_NONE)
+    else:
+        allocator, order = None, chosen.order.plan(Jobs(workload, encoded, seed))
     if backfill == "easy" and order.mode in (KEY_SHARE, KEY_PREEMPTIVE, KEY_NONE):
         raise PolicyError(f"{chosen.name}: backfill easy needs an order whose first job keeps its place")
     outside = _outside(failures, cluster)
@@ -123,9 +126,7 @@ def _times(workload: Workload) -> Times:
 def _checkpoint_cost(given: float | str, encoded: Encoded) -> float | F8:
     if isinstance(given, str):
         if given not in CHECKPOINT_COSTS:
-            raise InputError(
-                f"found checkpoint cost {given!r}, expected seconds or {', '.join(CHECKPOINT_COSTS)}"
-            )
+            raise InputError(f"found checkpoint cost {given!r}, expected seconds or {', '.join(CHECKPOINT_COSTS)}")
         return CHECKPOINT_COSTS[given](encoded.milli / 1000)
     if not given >= 0:
         raise InputError(f"found checkpoint cost {given!r}, expected seconds, at least 0")
@@ -153,9 +154,7 @@ def _outside(failures: NodeEvents | None, cluster: Cluster) -> Records | None:
     return events
 
 
-def _result(
-    policy: str, trace: str, workload: Workload, cluster: Cluster, encoded: Encoded, log: Log
-) -> Result:
+def _result(policy: str, trace: str, workload: Workload, cluster: Cluster, encoded: Encoded, log: Log) -> Result:
     placements = _placements(encoded, log)
     return Result(
         policy,
@@ -194,9 +193,7 @@ def _placements(encoded: Encoded, log: Log) -> pl.DataFrame:
     )
 
 
-def _jobs(
-    workload: Workload, cluster: Cluster, encoded: Encoded, log: Log, placements: pl.DataFrame
-) -> pl.DataFrame:
+def _jobs(workload: Workload, cluster: Cluster, encoded: Encoded, log: Log, placements: pl.DataFrame) -> pl.DataFrame:
     n = len(workload)
     runs, table = log.runs, log.jobs
     start = np.full(n, np.inf)

@@ -62,9 +62,7 @@ def read(path: Path, options: Options) -> Trace:
     report = QualityReport(rows_read=raw.height)
     kind = raw["job_type"].fill_null("").str.strip_chars()
     _refuse(~kind.is_in(KINDS), kind, path, f"one of {', '.join(KINDS)}")
-    best = (number(raw, "best_effort", path, minimum=0, maximum=1, whole=True, default=0) == 1) | (
-        kind == "best"
-    )
+    best = (number(raw, "best_effort", path, minimum=0, maximum=1, whole=True, default=0) == 1) | (kind == "best")
     times = _numbers(raw, "expect_time_list", path)
     values = _numbers(raw, "expect_value_list", path)
     _refuse(
@@ -92,13 +90,9 @@ def read(path: Path, options: Options) -> Trace:
         expect_times_s=pl.when("best_effort")
         .then(pl.lit([], dtype=pl.List(pl.Float64)))
         .otherwise(pl.col("expect_times_s").list.eval(pl.element() * MINUTE_S)),
-        expect_values=pl.when("best_effort")
-        .then(pl.lit([], dtype=pl.List(pl.Float64)))
-        .otherwise("expect_values"),
+        expect_values=pl.when("best_effort").then(pl.lit([], dtype=pl.List(pl.Float64))).otherwise("expect_values"),
     )
-    frame = frame.with_columns(
-        deadline_s=pl.col("submit_s") + pl.col("expect_times_s").list.get(0, null_on_oob=True)
-    )
+    frame = frame.with_columns(deadline_s=pl.col("submit_s") + pl.col("expect_times_s").list.get(0, null_on_oob=True))
     if "iterations" in raw.columns:
         frame = frame.with_columns(number(raw, "iterations", path, minimum=0))
     report.drop("asks for 0 GPUs", int((frame["gpus"] == 0).sum()))

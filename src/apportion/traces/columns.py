@@ -96,9 +96,7 @@ def shortened(text: str, length: int = 200) -> str:
     return line if len(line) <= length else line[:length] + "..."
 
 
-def _refuse(
-    bad: pl.Series, frame: pl.DataFrame, column: str, path: Path, expected: str, header_rows: int
-) -> None:
+def _refuse(bad: pl.Series, frame: pl.DataFrame, column: str, path: Path, expected: str, header_rows: int) -> None:
     """Raise for the first row that is `bad` (nulls are not)."""
     if not bad.any():
         return
@@ -172,9 +170,7 @@ def moment(
     """
     text = frame[column].str.strip_chars()
     empty = text.is_in(["", *missing])
-    text = (
-        pl.select(pl.when(empty).then(None).otherwise(text)).to_series().str.replace("T", " ", literal=True)
-    )
+    text = pl.select(pl.when(empty).then(None).otherwise(text)).to_series().str.replace("T", " ", literal=True)
     values = text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us")
     left = values.is_null() & text.is_not_null()
     if left.any():

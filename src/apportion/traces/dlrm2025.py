@@ -61,9 +61,7 @@ def read(path: Path, options: Options) -> Trace:
             "group": raw["app_name"],
             "gpus": number(raw, "gpu_request", path, minimum=0, whole=True, required=True),
             "cpu_milli": number(raw, "cpu_request", path, minimum=0, required=True) * 1000,
-            "memory_mib": (
-                number(raw, "memory_request", path, minimum=0, required=True) * MIB_PER_GIB
-            ).round(),
+            "memory_mib": (number(raw, "memory_request", path, minimum=0, required=True) * MIB_PER_GIB).round(),
             "role": raw["role"],
             "max_instance_per_node": number(
                 raw, "max_instance_per_node", path, minimum=-1, whole=True, default=-1
@@ -81,9 +79,7 @@ def _check_roles(role: pl.Series, path: Path) -> None:
     bad = ~role.fill_null("").is_in(["CN", "HN"])
     if bad.any():
         row = int(bad.arg_max() or 0)
-        raise InputError(
-            f"found {(role[row] or '')[:40]!r}, expected CN or HN", file=path, row=row + 2, column="role"
-        )
+        raise InputError(f"found {(role[row] or '')[:40]!r}, expected CN or HN", file=path, row=row + 2, column="role")
 
 
 def _with_times(frame: pl.DataFrame, raw: pl.DataFrame, path: Path, report: QualityReport) -> pl.DataFrame:

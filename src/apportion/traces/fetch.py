@@ -21,9 +21,7 @@ CHUNK = 1 << 16
 TIMEOUT_S = 60.0
 
 
-def fetch(
-    name: str, target_dir: str | Path, *, progress: Progress | None = None, base_url: str | None = None
-) -> Path:
+def fetch(name: str, target_dir: str | Path, *, progress: Progress | None = None, base_url: str | None = None) -> Path:
     """Download the public trace `name` into `target_dir`; return its file, or the folder when it has several.
 
     A file that is already there is kept (and checked where a checksum is known). An interrupted download
@@ -46,9 +44,7 @@ def fetch(
         trace = apportion.load("openb:data/openb?pods=default")
     """
     if name not in DOWNLOADS:
-        raise InputError(
-            f"unknown trace {name!r}{did_you_mean(name, DOWNLOADS)} (known: {', '.join(DOWNLOADS)})"
-        )
+        raise InputError(f"unknown trace {name!r}{did_you_mean(name, DOWNLOADS)} (known: {', '.join(DOWNLOADS)})")
     trace = DOWNLOADS[name]
     folder = Path(target_dir) / name if len(trace.parts) > 1 else Path(target_dir)
     try:
@@ -68,9 +64,7 @@ def _fetch_file(trace: Download, part: Part, url: str, target: Path, progress: P
     if target.exists():
         if part.sha256 is None or _sha256(target) == part.sha256:
             return
-        raise InputError(
-            "a file is there with another checksum; move it away to download it again", file=target
-        )
+        raise InputError("a file is there with another checksum; move it away to download it again", file=target)
     _download(trace, part, url, partial, tag, progress)
     tag.unlink(missing_ok=True)
     wrong = _what_is_wrong(partial, part)
@@ -92,9 +86,7 @@ def _what_is_wrong(path: Path, part: Part) -> str | None:
     return f"found checksum {found[:16]}..., expected {part.sha256[:16]}...: it was damaged or changed"
 
 
-def _download(
-    trace: Download, part: Part, url: str, partial: Path, tag: Path, progress: Progress | None
-) -> None:
+def _download(trace: Download, part: Part, url: str, partial: Path, tag: Path, progress: Progress | None) -> None:
     """Bring `partial` to the full length, going on from what it holds."""
     have = partial.stat().st_size if partial.exists() else 0
     try:

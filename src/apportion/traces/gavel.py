@@ -76,9 +76,7 @@ def read(path: Path, options: Options) -> Trace:
     runs = (frame["steps_per_s"] > 0).fill_null(False)
     report.drop(f"does not run on {gpu} (no throughput)", int((~runs).sum()))
     frame = frame.filter(runs).with_columns(duration_s=pl.col("total_steps") / pl.col("steps_per_s"))
-    frame = frame.with_columns(
-        duration_s=at_least_a_second(frame["duration_s"], report), mode=pl.lit("static")
-    )
+    frame = frame.with_columns(duration_s=at_least_a_second(frame["duration_s"], report), mode=pl.lit("static"))
     frame = with_deadline(frame, report)
     report.jobs = frame.height
     report.notes.append(f"run times from {table_path.name} on {gpu}")
@@ -108,8 +106,7 @@ def looks_like_gavel(lines: list[str]) -> bool:
 FORMAT = Format(
     name="gavel",
     title="Gavel: steps of heterogeneous training jobs",
-    paper="Narayanan et al., Heterogeneity-Aware Cluster Scheduling Policies for Deep Learning Workloads, "
-    "OSDI'20",
+    paper="Narayanan et al., Heterogeneity-Aware Cluster Scheduling Policies for Deep Learning Workloads, OSDI'20",
     source="https://github.com/stanford-futuredata/gavel (scheduler/traces)",
     licence="MIT",
     example="gavel:physical_minimize_makespan.trace?throughputs=simulation_throughputs.json",

@@ -127,8 +127,7 @@ def _nodes(sizes: dict[str, int], path: Path) -> Cluster | None:
 FORMAT = Format(
     name="helios",
     title="SenseTime Helios 2020: Venus, Earth, Saturn or Uranus, a folder each",
-    paper="Hu et al., Characterization and Prediction of Deep Learning Workloads in Large-Scale GPU "
-    "Datacenters, SC'21",
+    paper="Hu et al., Characterization and Prediction of Deep Learning Workloads in Large-Scale GPU Datacenters, SC'21",
     source="https://github.com/S-Lab-System-Group/HeliosData (data.zip)",
     licence="CC-BY-4.0",
     example="helios:data/Earth?vc=vc6YE",

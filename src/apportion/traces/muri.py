@@ -65,8 +65,7 @@ def read(path: Path, options: Options) -> Trace:
             "iteration_s": number(raw, "iteration_time", path, minimum=0) / MS_PER_S,
         }
     ).with_columns(
-        (number(raw, name, path, minimum=0) / MS_PER_S).alias(f"resource_{i}_s")
-        for i, name in enumerate(STAGES)
+        (number(raw, name, path, minimum=0) / MS_PER_S).alias(f"resource_{i}_s") for i, name in enumerate(STAGES)
     )
     if "batch_size" in raw.columns:
         frame = frame.with_columns(number(raw, "batch_size", path, minimum=0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import polars as pl
 from apportion.model.cluster import Cluster
 from apportion.model.cluster_spec import read_cluster
 from apportion.model.errors import InputError
+from apportion.model.files import whole_file
 from apportion.model.trace import QualityReport, Trace
 from apportion.model.workload import COLUMNS, Workload
 from apportion.traces.columns import number, read_delimited, shortened
@@ -74,20 +74,13 @@ def write_native(workload: Workload, path: str | Path) -> None:
     target = Path(path)
     if target.suffix not in (".parquet", ".csv"):
         raise InputError(f"found the ending {target.suffix!r}, expected .parquet or .csv", file=target)
-    # In the same folder, so that the last step is a rename and a reader sees the old file or the new one.
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with whole_file(target) as part:
         if target.suffix == ".parquet":
             start = workload.origin.isoformat() if workload.origin else None
             facts = json.dumps({"origin": start, "name": workload.name})
             workload.table.write_parquet(part, metadata={METADATA: facts})
         else:
             _as_csv(workload, target).write_csv(part)
-        os.replace(part, target)
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror or error}", file=target) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _as_csv(workload: Workload, path: Path) -> pl.DataFrame:
@@ -146,9 +139,7 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, datetime | None, str]:
     if ORIGIN in text.columns:
         starts = text[ORIGIN].drop_nulls().unique().to_list()
         if len(starts) > 1:
-            raise InputError(
-                f"found {len(starts)} values, expected the same in every row", file=path, column=ORIGIN
-            )
+            raise InputError(f"found {len(starts)} values, expected the same in every row", file=path, column=ORIGIN)
         origin = _moment(starts[0] if starts else None, path)
         text = text.drop(ORIGIN)
     return pl.DataFrame([_typed(text, name, path) for name in text.columns]), origin, path.stem

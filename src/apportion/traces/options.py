@@ -53,9 +53,7 @@ class Options:
             number = float(value)
         except ValueError:
             number = float("nan")
-        if not (number == number and abs(number) != float("inf")) or (
-            minimum is not None and number < minimum
-        ):
+        if not (number == number and abs(number) != float("inf")) or (minimum is not None and number < minimum):
             bound = f" of at least {minimum:g}" if minimum is not None else ""
             raise InputError(f"{self._what}: found {key}={value}, expected a number{bound}")
         return number
@@ -98,6 +96,5 @@ class Options:
             if key not in self._known:
                 known = sorted(set(self._known))
                 raise InputError(
-                    f"{self._what}: unknown option {key!r}{did_you_mean(key, known)} "
-                    f"(known: {', '.join(known)})"
+                    f"{self._what}: unknown option {key!r}{did_you_mean(key, known)} (known: {', '.join(known)})"
                 )

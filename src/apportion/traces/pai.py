@@ -112,9 +112,9 @@ def _tasks(folder: Path, report: QualityReport) -> pl.DataFrame:
     if siblings:
         report.notes.append(f"{siblings:,} tasks of jobs with several tasks became jobs of their own")
     jobs, file, header = read_table(folder, "pai_job_table")
-    jobs = jobs.with_columns(
-        asked=_known(number(jobs, "start_time", file, minimum=0, header_rows=header))
-    ).select("job_name", "inst_id", "user", "asked")
+    jobs = jobs.with_columns(asked=_known(number(jobs, "start_time", file, minimum=0, header_rows=header))).select(
+        "job_name", "inst_id", "user", "asked"
+    )
     jobs = jobs.unique("job_name", keep="first", maintain_order=True).with_columns(listed=pl.lit(True))
     tasks = tasks.join(jobs, on="job_name", how="left", maintain_order="left")
     report.repair("task of no job in the job table: no user", int(tasks["listed"].null_count()))
@@ -134,9 +134,7 @@ def _with_tags(tasks: pl.DataFrame, folder: Path, report: QualityReport) -> pl.D
         nothing = [pl.lit(None, dtype=pl.String).alias(name) for name in names]
         return tasks.with_columns(nothing).with_columns(user=pl.col("user").fill_null(""))
     tags, _, _ = read_table(folder, "pai_group_tag_table")
-    tags = tags.select("inst_id", *names, tag_user="user").unique(
-        "inst_id", keep="first", maintain_order=True
-    )
+    tags = tags.select("inst_id", *names, tag_user="user").unique("inst_id", keep="first", maintain_order=True)
     tasks = tasks.join(tags, on="inst_id", how="left", maintain_order="left")
     return tasks.with_columns(user=pl.coalesce("user", "tag_user", pl.lit("")))
 
@@ -179,9 +177,7 @@ def _models(spec: str) -> pl.Expr:
         asked = pl.lit("")
     text = pl.when(pl.col("gpus") > 0).then(asked).otherwise(pl.lit(""))
     return (
-        text.str.replace_all(",", "|", literal=True)
-        .str.split("|")
-        .list.eval(pl.element().filter(pl.element() != ""))
+        text.str.replace_all(",", "|", literal=True).str.split("|").list.eval(pl.element().filter(pl.element() != ""))
     )
 
 
@@ -196,8 +192,7 @@ def _machines(folder: Path, report: QualityReport) -> Cluster | None:
             "gpu_model": raw["gpu_type"].replace({"CPU": None, "": None}),
             "gpus": number(raw, "cap_gpu", file, minimum=0, whole=True, default=0, header_rows=header),
             "cpu_milli": number(raw, "cap_cpu", file, minimum=0, default=0, header_rows=header) * 1000,
-            "memory_mib": number(raw, "cap_mem", file, minimum=0, maximum=1e9, default=0, header_rows=header)
-            * 1024,
+            "memory_mib": number(raw, "cap_mem", file, minimum=0, maximum=1e9, default=0, header_rows=header) * 1024,
         }
     )
     try:

@@ -64,9 +64,7 @@ def read(path: Path, options: Options) -> Trace:
     report.repair("a fraction above one GPU became equal shares of the next whole number of devices", uneven)
     seconds = number(raw, "duration", path, required=True).floor()
     report.repair("run time below 1 s counted as 1 s", int((seconds < 1).sum()))
-    tasks = (
-        number(raw, "num_inst", path, minimum=1, whole=True, default=1) if "num_inst" in raw.columns else 1
-    )
+    tasks = number(raw, "num_inst", path, minimum=1, whole=True, default=1) if "num_inst" in raw.columns else 1
     frame = pl.DataFrame(
         {
             "job_id": raw["job_id"],

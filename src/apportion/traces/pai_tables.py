@@ -112,9 +112,7 @@ def instance_times(file: Path) -> pl.DataFrame:
         .agg(
             first_start=pl.col("start").filter(pl.col("start") > 0).min(),
             last_end=pl.col("end").filter(pl.col("end") > 0).max(),
-            mean_s=(pl.col("end") - pl.col("start"))
-            .filter((pl.col("start") > 0) & (pl.col("end") > 0))
-            .mean(),
+            mean_s=(pl.col("end") - pl.col("start")).filter((pl.col("start") > 0) & (pl.col("end") > 0)).mean(),
             bad=pl.col("bad").any(),
         )
     )

@@ -152,9 +152,7 @@ def _whole(attempts: pl.DataFrame, report: QualityReport) -> pl.DataFrame:
         servers=pl.col("servers").filter(held).first().fill_null(0),
         sizes=pl.col("gpus").filter(held).n_unique(),
     )
-    report.repair(
-        "the number of GPUs differs between attempts: the first rules", int((runs["sizes"] > 1).sum())
-    )
+    report.repair("the number of GPUs differs between attempts: the first rules", int((runs["sizes"] > 1).sum()))
     report.drop("no attempt has a start", int(runs["start"].null_count()))
     runs = runs.filter(pl.col("start").is_not_null())
     report.repair("attempt without start and end ignored", int(runs["idle"].sum()))

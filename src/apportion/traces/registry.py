@@ -54,9 +54,7 @@ def get_format(name: str) -> Format:
     InputError: there is none; the message suggests the nearest.
     """
     if name not in FORMATS:
-        raise InputError(
-            f"unknown trace format {name!r}{did_you_mean(name, FORMATS)} (known: {', '.join(FORMATS)})"
-        )
+        raise InputError(f"unknown trace format {name!r}{did_you_mean(name, FORMATS)} (known: {', '.join(FORMATS)})")
     found: Format = importlib.import_module(f"apportion.traces.{FORMATS[name]}").FORMAT
     return found
 
@@ -189,9 +187,7 @@ def recognise(path: Path) -> Format:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        raise InputError(
-            f"no known format fits; name it, as in philly:{path} (known: {', '.join(FORMATS)})", file=path
-        )
+        raise InputError(f"no known format fits; name it, as in philly:{path} (known: {', '.join(FORMATS)})", file=path)
     names = " or ".join(fmt.name for fmt in fitting)
     raise InputError(f"it can be {names}; name it, as in {fitting[0].name}:{path}", file=path)
 

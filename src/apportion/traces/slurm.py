@@ -114,15 +114,12 @@ def _jobs(table: SacctTable, path: Path) -> tuple[pl.DataFrame, datetime | None]
             column="End",
         )
     times = {
-        name: _time(text, name, path, top)
-        for name in ("Submit", "Eligible", "Start", "End")
-        if name in text.columns
+        name: _time(text, name, path, top) for name in ("Submit", "Eligible", "Start", "End") if name in text.columns
     }
     origin = times["Submit"].min()
     assert origin is None or isinstance(origin, datetime)
     seconds = {
-        name: (values - pl.Series([origin], dtype=pl.Datetime("us"))).dt.total_microseconds().cast(pl.Float64)
-        / 1e6
+        name: (values - pl.Series([origin], dtype=pl.Datetime("us"))).dt.total_microseconds().cast(pl.Float64) / 1e6
         if origin is not None
         else pl.Series(name, [None] * len(values), dtype=pl.Float64)
         for name, values in times.items()
@@ -196,14 +193,10 @@ def _limit(text: pl.DataFrame, path: Path, top: int) -> pl.Series:
     name = next((n for n in ("TimelimitRaw", "Timelimit") if n in text.columns), None)
     if name is None:
         return pl.Series([None] * text.height, dtype=pl.Float64)
-    cell = pl.select(
-        pl.when(~text[name].str.to_lowercase().is_in(fields.NO_LIMIT)).then(text[name])
-    ).to_series()
+    cell = pl.select(pl.when(~text[name].str.to_lowercase().is_in(fields.NO_LIMIT)).then(text[name])).to_series()
     minutes = cell.str.extract(r"^(\d{1,12})$", 1).cast(pl.Float64) * 60
     values = pl.select(pl.coalesce(fields.seconds_of_clock(cell), minutes)).to_series()
-    _check(
-        values.is_null() & cell.is_not_null(), cell, "a limit such as 2-00:00:00 or minutes", path, name, top
-    )
+    _check(values.is_null() & cell.is_not_null(), cell, "a limit such as 2-00:00:00 or minutes", path, name, top)
     return values
 
 
@@ -273,9 +266,7 @@ def _timed(frame: pl.DataFrame, report: QualityReport) -> pl.DataFrame:
     ran = pl.col("end_s") - pl.col("start_s") - pl.col("suspended").fill_null(0)
     open_end = pl.col("end_s").is_null() & pl.col("elapsed").is_null()
     status = pl.col("state").replace_strict(fields.STATUS, default=None, return_dtype=pl.String)
-    by_exit = (
-        pl.when(pl.col("exit").str.contains(r"^0:0$")).then(pl.lit("completed")).otherwise(pl.lit("failed"))
-    )
+    by_exit = pl.when(pl.col("exit").str.contains(r"^0:0$")).then(pl.lit("completed")).otherwise(pl.lit("failed"))
     if frame["state"].null_count() == frame.height and frame["exit"].null_count() < frame.height:
         status = pl.when(pl.col("exit") != "").then(by_exit)
         report.notes.append("no State recorded: completed or failed is taken from ExitCode")

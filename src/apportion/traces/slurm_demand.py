@@ -131,9 +131,7 @@ def _memory(table: SacctTable, path: Path, nodes: pl.Series, cores: pl.Series, t
         text = table.frame["ReqMem"]
         amount, of = fields.memory(text)
         at_most(amount, MOST_MIB, text, path, column="ReqMem", header_rows=table.header_rows)
-        times = pl.select(
-            pl.when(of == "c").then(cores).when(of == "n").then(nodes).otherwise(1.0)
-        ).to_series()
+        times = pl.select(pl.when(of == "c").then(cores).when(of == "n").then(nodes).otherwise(1.0)).to_series()
         total.insert(0, amount * times / tasks)
     if not total:
         return pl.Series([0.0] * table.frame.height)

@@ -84,9 +84,7 @@ def counts(text: pl.Series) -> pl.Series:
 
 def memory(text: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Return MiB (null where not one) and of what: `4Gc` a core, `4000Mn` a node, `16G` the job."""
-    groups = text.str.strip_chars().str.extract_groups(
-        r"^(?P<n>\d+(?:\.\d+)?)(?P<u>[KMGTP]?)B?(?P<of>[cn]?)\??$"
-    )
+    groups = text.str.strip_chars().str.extract_groups(r"^(?P<n>\d+(?:\.\d+)?)(?P<u>[KMGTP]?)B?(?P<of>[cn]?)\??$")
     scale = groups.struct.field("u").fill_null("").replace_strict(_UNITS, return_dtype=pl.Float64)
     mib = groups.struct.field("n").cast(pl.Float64, strict=False) * scale
     return mib, groups.struct.field("of").fill_null("")
@@ -123,9 +121,7 @@ def gpus_of_gres(text: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 def _total(total: pl.Series, typed: pl.Series, pattern: str) -> pl.Series:
     added = pl.select(
-        pl.lit(typed)
-        .list.eval(pl.element().str.extract(pattern, 1).cast(pl.Float64, strict=False))
-        .list.sum()
+        pl.lit(typed).list.eval(pl.element().str.extract(pattern, 1).cast(pl.Float64, strict=False)).list.sum()
     ).to_series()
     some = typed.list.len() > 0
     return pl.select(pl.coalesce(total, pl.when(some).then(added))).to_series()

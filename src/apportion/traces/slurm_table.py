@@ -119,9 +119,7 @@ def _fields(path: Path, names: list[str], row: int) -> list[str]:
     fields = [canonical(name) for name in names]
     for field in fields:
         if fields.count(field) > 1:
-            raise InputError(
-                f"found the column {field!r} twice, expected it once", file=path, row=max(row, 1)
-            )
+            raise InputError(f"found the column {field!r} twice, expected it once", file=path, row=max(row, 1))
     return fields
 
 
@@ -140,8 +138,7 @@ def _delimited(path: Path, lines: list[str], names: list[str], separator: str, t
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         raise InputError(
-            f"found {surplus[row] + len(fields)} cells, expected {len(fields)} "
-            f"({shortened(separator.join(fields))})",
+            f"found {surplus[row] + len(fields)} cells, expected {len(fields)} ({shortened(separator.join(fields))})",
             file=path,
             row=row + 1 + top,
         )

@@ -80,9 +80,7 @@ def _jobs(path: Path, report: QualityReport) -> pl.DataFrame:
     bad = ~kind.is_in(["HP", "Spot"])
     if bad.any():
         row = int(bad.arg_max() or 0)
-        raise InputError(
-            f"found {kind[row][:40]!r}, expected HP or Spot", file=path, row=row + 2, column="job_type"
-        )
+        raise InputError(f"found {kind[row][:40]!r}, expected HP or Spot", file=path, row=row + 2, column="job_type")
     # Thousandths of a GPU: a share of one device, or equal shares of the fewest devices that hold it.
     milli = (number(raw, "gpu_request", path, minimum=0, maximum=1e6, required=True) * 1000).round()
     devices = (milli / 1000).ceil()
@@ -111,9 +109,7 @@ def _jobs(path: Path, report: QualityReport) -> pl.DataFrame:
     _note_hour_zero(frame["submit_s"], report)
     bound = (pl.col("model") != "") & (pl.col("gpus") > 0)
     return frame.with_columns(
-        gpu_models=pl.when(bound)
-        .then(pl.concat_list("model"))
-        .otherwise(pl.lit([], dtype=pl.List(pl.String)))
+        gpu_models=pl.when(bound).then(pl.concat_list("model")).otherwise(pl.lit([], dtype=pl.List(pl.String)))
     ).drop("model")
 
 

@@ -88,14 +88,10 @@ def _jobs(text: pl.DataFrame, path: Path) -> pl.DataFrame:
     gpus, models = _gpus(asked, given, words("gres_used"))
     at_most(gpus, _MOST, asked, path, column="tres_req", header_rows=1)
     nodes = pl.select(
-        pl.coalesce(
-            *(pl.when(n > 0).then(n) for n in (counted("nodes_alloc", _MOST), _tres(asked, "4"))), pl.lit(1.0)
-        )
+        pl.coalesce(*(pl.when(n > 0).then(n) for n in (counted("nodes_alloc", _MOST), _tres(asked, "4"))), pl.lit(1.0))
     ).to_series()
     at_most(nodes, _MOST, asked, path, column="tres_req", header_rows=1)
-    cores = pl.select(
-        pl.coalesce(_tres(asked, "1"), counted("cpus_req", _MOST_CORES), pl.lit(0.0))
-    ).to_series()
+    cores = pl.select(pl.coalesce(_tres(asked, "1"), counted("cpus_req", _MOST_CORES), pl.lit(0.0))).to_series()
     at_most(cores, _MOST_CORES, asked, path, column="tres_req", header_rows=1)
     memory = pl.select(pl.coalesce(_tres(asked, "2"), _memory(words("mem_req"), cores, nodes))).to_series()
     even = gpus % nodes == 0

@@ -79,9 +79,7 @@ def read(location: Path, options: Options) -> Trace:
     never = pl.col("run").is_null()
     frame = without(frame, never & (pl.col("status") == 5), "cancelled before start", report)
     frame = without(frame, never, "no run time", report)
-    processors = pl.coalesce(
-        *(pl.when(pl.col(name) > 0).then(pl.col(name)) for name in ("requested", "allocated"))
-    )
+    processors = pl.coalesce(*(pl.when(pl.col(name) > 0).then(pl.col(name)) for name in ("requested", "allocated")))
     frame = without(frame.with_columns(tasks=processors), pl.col("tasks").is_null(), "no processors", report)
     ids, renamed = unique_ids(frame["job"].cast(pl.Int64).cast(pl.String))
     report.repair("the job number occurred before; numbered", renamed)
@@ -89,10 +87,7 @@ def read(location: Path, options: Options) -> Trace:
     gpus = resource == "gpu"
     table = frame.select(
         ids.alias("job_id"),
-        *(
-            pl.col(name).cast(pl.Int64).cast(pl.String).fill_null("").alias(name)
-            for name in ("user", "group")
-        ),
+        *(pl.col(name).cast(pl.Int64).cast(pl.String).fill_null("").alias(name) for name in ("user", "group")),
         submit_s="submit",
         duration_s=at_least_a_second(frame["run"], report),
         tasks=pl.col("tasks").cast(pl.Int32),
@@ -187,9 +182,7 @@ def _cluster(header: dict[str, str], gpus: bool, name: str, report: QualityRepor
         return None
     each, rest = divmod(processors, nodes)
     if rest or not each or (gpus and each > MAX_DEVICES):
-        report.notes.append(
-            f"the header's {processors:,} processors on {nodes:,} nodes are taken as one pool"
-        )
+        report.notes.append(f"the header's {processors:,} processors on {nodes:,} nodes are taken as one pool")
         row = {"gpus": [processors if gpus else 0], "cpu_milli": [processors * 1000], "pooled": [True]}
         return Cluster.of(pl.DataFrame(row), name=name)
     columns = {"gpus": [each if gpus else 0] * nodes, "cpu_milli": [each * 1000] * nodes}
@@ -217,12 +210,8 @@ def looks_like_swf(lines: list[str]) -> bool:
     filled = [line.strip() for line in lines if line.strip()]
     jobs = [line.split() for line in filled if not line.startswith(";")]
     if not jobs:
-        return any(
-            re.match(r";\s*(Version|Computer|MaxJobs|MaxNodes|UnixStartTime)\s*:", line) for line in filled
-        )
-    return all(
-        len(job) == len(FIELDS) and all(re.fullmatch(r"-?\d+(\.\d+)?", cell) for cell in job) for job in jobs
-    )
+        return any(re.match(r";\s*(Version|Computer|MaxJobs|MaxNodes|UnixStartTime)\s*:", line) for line in filled)
+    return all(len(job) == len(FIELDS) and all(re.fullmatch(r"-?\d+(\.\d+)?", cell) for cell in job) for job in jobs)
 
 
 FORMAT = Format(

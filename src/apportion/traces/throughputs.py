@@ -43,8 +43,7 @@ def read_throughputs(path: Path) -> pl.DataFrame:
             known = isinstance(alone, int | float) and not isinstance(alone, bool) and 0 <= alone < 1e12
             if match is None or not known:
                 raise InputError(
-                    f"found {shortened(gpu, 40)!r}, {shortened(key, 60)!r} without a throughput, "
-                    f"expected {_SHAPE}",
+                    f"found {shortened(gpu, 40)!r}, {shortened(key, 60)!r} without a throughput, expected {_SHAPE}",
                     file=path,
                 )
             rows.append((gpu, match[2], int(match[3]), float(alone)))  # type: ignore[arg-type]
@@ -62,9 +61,7 @@ def of_gpu(throughputs: pl.DataFrame, gpu: str, path: Path) -> pl.DataFrame:
     """
     known = throughputs["gpu"].unique(maintain_order=True).to_list()
     if gpu not in known:
-        raise InputError(
-            f"found gpu={gpu}, expected one of {', '.join(known)}{did_you_mean(gpu, known)}", file=path
-        )
+        raise InputError(f"found gpu={gpu}, expected one of {', '.join(known)}{did_you_mean(gpu, known)}", file=path)
     return throughputs.filter(pl.col("gpu") == gpu).drop("gpu")
 
 
@@ -82,8 +79,6 @@ def _load(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror or error}", file=path) from None
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"not JSON: {error.msg} (position {error.colno})", file=path, row=error.lineno
-        ) from None
+        raise InputError(f"not JSON: {error.msg} (position {error.colno})", file=path, row=error.lineno) from None
     except (UnicodeDecodeError, RecursionError, ValueError):
         raise InputError("not JSON", file=path) from None

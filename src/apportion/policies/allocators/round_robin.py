@@ -1,8 +1,8 @@
 """Round robin: jobs take turns on the GPUs, a quantum each, in the order in which they last ran.
 
-The time slicing of Gandiva (Xiao et al., OSDI 2018) without its packing. At every round the waiting jobs, longest unserved
-first, and then the running ones, in the order of their last start, are given the GPUs they ask for while these last; the
-others are suspended.
+The time slicing of Gandiva (Xiao et al., OSDI 2018) without its packing. At every round the waiting jobs, longest
+unserved first, and then the running ones, in the order of their last start, are given the GPUs they ask for while
+these last; the others are suspended.
 
 Example: `apportion simulate synthetic:philly?jobs=500 --policy round-robin[quantum=10m] --checkpoint-cost 10`
 """

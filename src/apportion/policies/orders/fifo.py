@@ -1,7 +1,8 @@
 """First in, first out: jobs in the order of their submission.
 
-Under `--backfill skip` (the default) a job that does not fit is passed over, which is the FIFO of the PAI simulator; under
-`strict` it holds up those behind it, which is the FIFO of the Helios simulator. Key(j) = submit time, ties by row.
+Under `--backfill skip` (the default) a job that does not fit is passed over, which is the FIFO of the PAI simulator;
+under `strict` it holds up those behind it, which is the FIFO of the Helios simulator. Key(j) = submit time, ties by
+row.
 
 Example: `apportion simulate synthetic:philly?jobs=2000 --policy fifo --backfill strict`
 """

@@ -1,8 +1,9 @@
 """SJU, SJG, SJGG: shortest job first on what earlier jobs of the same user (and group, and size) took.
 
-Weng et al., "MLaaS in the wild", NSDI 2022 (simulator). Key(j) = mean duration of the jobs submitted before j with the same
-key, 0 when there is none (unknown goes first): SJU by user; SJG by group and user; SJGG by group, user and GPUs. Where the
-trace carries the simulator's own columns (`user_dur`, `group_dur`, `group_gpu_dur`) these are used as they are.
+Weng et al., "MLaaS in the wild", NSDI 2022 (simulator). Key(j) = mean duration of the jobs submitted before j with the
+same key, 0 when there is none (unknown goes first): SJU by user; SJG by group and user; SJGG by group, user and GPUs.
+Where the trace carries the simulator's own columns (`user_dur`, `group_dur`, `group_gpu_dur`) these are used as they
+are.
 
 Example: `apportion compare synthetic:philly?jobs=2000 fifo sju sjg sjgg sjf`
 """

@@ -39,6 +39,4 @@ class LeastAttainedService:
 
     def plan(self, jobs: Jobs) -> OrderPlan:
         """Return the plan."""
-        return OrderPlan(
-            KEY_PREEMPTIVE, kernel=attained, conserve=self.conserve, quantum_s=self.quantum_s
-        )
+        return OrderPlan(KEY_PREEMPTIVE, kernel=attained, conserve=self.conserve, quantum_s=self.quantum_s)

@@ -1,9 +1,9 @@
 """Quasi-shortest service first: ascending GPU time (GPUs x run time), not preemptive.
 
-Hu et al., "Characterization and prediction of deep learning workloads in large-scale GPU datacenters", SC 2021, section 4.2.
-Key(j) = N (P), N = GPUs, P = expected run time. With `on=history` (default) P is the mean of earlier jobs of the same user and
-size, else of the user, else of the size, else of all; `on=estimate` takes the column `estimate_s`; `on=duration` the truth, as
-in the oracle rows of the replay. Ties go to the smaller job.
+Hu et al., "Characterization and prediction of deep learning workloads in large-scale GPU datacenters", SC 2021,
+section 4.2. Key(j) = N (P), N = GPUs, P = expected run time. With `on=history` (default) P is the mean of earlier jobs
+of the same user and size, else of the user, else of the size, else of all; `on=estimate` takes the column
+`estimate_s`; `on=duration` the truth, as in the oracle rows of the replay. Ties go to the smaller job.
 
 Example: `apportion compare synthetic:venus?jobs=2000 fifo qssf qssf[on=duration] --backfill strict`
 """

@@ -1,6 +1,7 @@
 """Shortest job first, on the true run time or on the estimate the trace gives.
 
-Not preemptive. Key(j) = duration, or with `on=estimate` the column `estimate_s` (the duration where it is empty), ties by row.
+Not preemptive. Key(j) = duration, or with `on=estimate` the column `estimate_s` (the duration where it is empty), ties
+by row.
 The true run time makes it an oracle: the bound that predictors are measured against.
 
 Example: `apportion compare synthetic:philly?jobs=2000 fifo sjf`

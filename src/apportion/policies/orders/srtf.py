@@ -1,8 +1,8 @@
 """Shortest remaining time first, preemptive, with a checkpoint cost at every preemption.
 
-Hu et al., "Characterization and prediction of deep learning workloads in large-scale GPU datacenters", SC 2021 (simulator).
-Key(j) = work left in seconds, checkpoint costs included. At every change all jobs are planned anew by key against the
-GPUs of their partition, see `apportion.engine.preempt`. The truth is used: an oracle.
+Hu et al., "Characterization and prediction of deep learning workloads in large-scale GPU datacenters", SC 2021
+(simulator). Key(j) = work left in seconds, checkpoint costs included. At every change all jobs are planned anew by key
+against the GPUs of their partition, see `apportion.engine.preempt`. The truth is used: an oracle.
 
 Example: `apportion compare synthetic:philly?jobs=2000 sjf srtf --checkpoint-cost 30`
 """

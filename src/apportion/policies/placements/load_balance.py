@@ -1,7 +1,7 @@
 """Load balance: the node with the lowest mean utilisation of GPU and CPU, as the PAI simulator sorts nodes.
 
-Weng et al., "MLaaS in the wild", NSDI 2022 (simulator, `sort_node_policy` 3). Score(n) = round(100 (u_gpu + u_cpu) / 2), for
-a node without GPUs round(100 u_cpu); rounding is half to even, ties by position.
+Weng et al., "MLaaS in the wild", NSDI 2022 (simulator, `sort_node_policy` 3). Score(n) = round(100 (u_gpu + u_cpu) /
+2), for a node without GPUs round(100 u_cpu); rounding is half to even, ties by position.
 
 Example: `apportion simulate synthetic:philly?jobs=2000 --policy fifo+load-balance`
 """

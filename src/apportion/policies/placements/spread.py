@@ -1,6 +1,7 @@
 """Spread: of the nodes that have room, the one with the fewest tasks.
 
-The default of Kubernetes for replicas (`PodTopologySpread` over hosts). Score(n) = tasks that run on n, ties by position.
+The default of Kubernetes for replicas (`PodTopologySpread` over hosts). Score(n) = tasks that run on n, ties by
+position.
 
 Example: `apportion simulate synthetic:philly?jobs=2000 --policy fifo+spread`
 """

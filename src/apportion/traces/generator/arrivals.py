@@ -63,9 +63,7 @@ def submissions(
     return np.floor(np.minimum(np.repeat(event, counts) + offset, span_s))
 
 
-def _intensity(
-    arrivals: Arrivals, span_s: float, origin: datetime, rng: np.random.Generator
-) -> tuple[Array, Array]:
+def _intensity(arrivals: Arrivals, span_s: float, origin: datetime, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return edges (s) of the hours of the span and the arrivals expected before each."""
     start = origin.hour * HOUR_S + origin.minute * 60.0 + origin.second
     hours = int(np.floor((start + span_s) / HOUR_S)) + 1
@@ -73,9 +71,7 @@ def _intensity(
     day = clock // 24
     factor = _daily(arrivals, int(day[-1]) + 1, rng)
     rate = (
-        np.array(arrivals.hours)[clock % 24]
-        * np.array(arrivals.weekdays)[(day + origin.weekday()) % 7]
-        * factor[day]
+        np.array(arrivals.hours)[clock % 24] * np.array(arrivals.weekdays)[(day + origin.weekday()) % 7] * factor[day]
     )
     edges = np.clip(np.append(clock, hours) * HOUR_S - start, 0.0, span_s)
     return edges, np.concatenate([[0.0], np.cumsum(rate * np.diff(edges))])

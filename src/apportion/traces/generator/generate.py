@@ -71,9 +71,7 @@ def generate(
         rate = load / fitting.natural_load(cluster.gpus) if load is not None else 1.0
         number = max(round(days * fitting.arrivals.jobs_per_day * rate), 1)
         if number > MOST_JOBS:
-            raise InputError(
-                f"{preset.name}: found days={days:g}, expected at most {MOST_JOBS:,} jobs in them"
-            )
+            raise InputError(f"{preset.name}: found days={days:g}, expected at most {MOST_JOBS:,} jobs in them")
     # One stream for each part: the same seed at another load is the same jobs at other times.
     streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(4)]
     counts = batches(fitting.arrivals, number, streams[0])
@@ -92,9 +90,7 @@ def generate(
     return Trace(workload, cluster, report=report)
 
 
-def _check(
-    preset: Preset, jobs: int | None, load: float | None, days: float | None, gpus: int | None
-) -> None:
+def _check(preset: Preset, jobs: int | None, load: float | None, days: float | None, gpus: int | None) -> None:
     what = f"synthetic:{preset.name}"
     if jobs is not None and days is not None:
         raise InputError(f"{what}: found jobs={jobs} and days={days:g}, expected one of them")
@@ -134,9 +130,7 @@ def _frame(preset: Preset, who: Submitters, jobs: Jobs, submit_s: Array) -> pl.D
     groups = pl.Series([g.name for g in preset.groups], dtype=pl.String)
     owner = np.zeros(len(who.name), dtype=np.int64)
     owner[jobs.template] = jobs.user
-    names = pl.select(
-        pl.format("{}-t{}", users.gather(owner), pl.Series(who.name)).alias("job_name")
-    ).to_series()
+    names = pl.select(pl.format("{}-t{}", users.gather(owner), pl.Series(who.name)).alias("job_name")).to_series()
     return pl.DataFrame(
         {
             "job_id": pl.int_range(len(order), eager=True).cast(pl.String),

@@ -101,9 +101,7 @@ PRESET = Preset(
     source="Philly (ATC'19; job list of the Sia artifact, states of NSDI'24 Acme)",
     origin=datetime(2017, 9, 25),
     arrivals=ARRIVALS,
-    demands=tuple(
-        Demand(gpus, jobs, Quantiles.of(LEVELS, seconds), STATES) for gpus, (jobs, seconds) in SIZES.items()
-    ),
+    demands=tuple(Demand(gpus, jobs, Quantiles.of(LEVELS, seconds), STATES) for gpus, (jobs, seconds) in SIZES.items()),
     states=STATES,
     gpu_time_states=GPU_TIME_STATES,
     people=PEOPLE,

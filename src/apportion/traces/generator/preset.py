@@ -147,7 +147,6 @@ class Preset:
         ]
         kept = [i for i in range(len(self.demands)) if any(shares[i] > 0 for shares in allowed)]
         groups = tuple(
-            replace(g, shares=tuple(shares[i] for i in kept))
-            for g, shares in zip(self.groups, allowed, strict=True)
+            replace(g, shares=tuple(shares[i] for i in kept)) for g, shares in zip(self.groups, allowed, strict=True)
         )
         return replace(self, demands=tuple(self.demands[i] for i in kept), groups=groups)
