@@ -16,7 +16,7 @@ import pytest
 from apportion.model.cluster_spec import parse_cluster
 from apportion.policies.registry import entries, parse_policy
 from apportion.traces.registry import FORMATS, load
-from conftest import REPOSITORY
+from inputs import REPOSITORY
 from test_published import HELIOS, PAI
 
 DOCS = REPOSITORY / "docs"

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import apportion as ap
-from conftest import real_data
+from inputs import real_data
 from parity import P1K, P10K, P65K, Derived, write
 
 PAI_POLICIES = {"SJF": "sjf", "SJU": "sju", "SJG": "sjg", "SJGG": "sjgg", "FIFO": "fifo"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from reading import column, read, refusal
 
-from conftest import real_data
+from inputs import real_data
 
 HEADER = (
     "job_id,user,num_gpu,submit_time,iterations,model_name,duration,interval,expect_time_list,expect_value_list,"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from reading import column, read, refusal
 
-from conftest import real_data
+from inputs import real_data
 
 HEADER = "arrival_time,length,cpus\n"
 

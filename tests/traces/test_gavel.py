@@ -12,7 +12,7 @@ from apportion.traces.gavel import looks_like_gavel
 from apportion.traces.registry import recognise
 from apportion.traces.shockwave import looks_like_shockwave
 from apportion.traces.throughputs import read_throughputs
-from conftest import real_data
+from inputs import real_data
 
 LM = "LM (batch size 10)\tpython3 main.py --data %s/wikitext2\tlanguage_modeling\t--steps\t1"
 RESNET = "ResNet-18 (batch size 16)\tpython3 main.py --data_dir=%s/cifar10\tcifar10\t--num_steps\t1"

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from reading import column, read, refusal
 
-from conftest import real_data
+from inputs import real_data
 
 HEADER = (
     "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n"

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from reading import column, read, refusal
 
-from conftest import real_data
+from inputs import real_data
 
 JOBS = """\
 j1,i1,u1,Terminated,100,900

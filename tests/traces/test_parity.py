@@ -8,7 +8,7 @@ import pytest
 from reading import column, read
 
 import parity
-from conftest import real_data
+from inputs import real_data
 
 
 @pytest.mark.parametrize("which", [parity.P1K, parity.P10K, parity.P65K], ids=lambda d: d.name)

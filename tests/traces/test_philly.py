@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from reading import column, read, refusal
 
-from conftest import real_data
+from inputs import real_data
 
 HEADER = "timestamp,duration,num_gpus,gpu_time,cluster\n"
 

@@ -16,7 +16,7 @@ from apportion.model.errors import InputError
 from apportion.traces import registry
 from apportion.traces.format import Format
 from apportion.traces.registry import FORMATS, all_formats, get_format, load, recognise
-from conftest import real_data
+from inputs import real_data
 
 
 def spec(name: str, folder: Path) -> str:

@@ -11,7 +11,7 @@ from reading import column, read, refusal
 
 from apportion.traces.regimes import batch_schedule, epochs_of
 from apportion.traces.registry import recognise
-from conftest import real_data
+from inputs import real_data
 
 SPEEDS = {10: 20.0, 20: 15.0, 40: 10.0, 80: 6.0}
 COMMAND = "python3 main.py --cuda --data %s/wikitext2\tlanguage_modeling\t--steps\t1"

@@ -11,7 +11,7 @@ import pytest
 from apportion.model.errors import InputError
 from apportion.model.trace import Trace
 from apportion.traces.registry import load
-from conftest import real_data
+from inputs import real_data
 
 HEADER = "JobID|User|Account|Partition|Submit|Start|End|Timelimit|State|NNodes|NCPUS|ReqMem|ReqTRES|AllocTRES"
 FULL = (

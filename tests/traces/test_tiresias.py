@@ -10,7 +10,7 @@ from samples import SAMPLES
 
 from apportion.model import InputError
 from apportion.traces.registry import recognise
-from conftest import real_data
+from inputs import real_data
 
 HEADER = "job_id,num_gpu,submit_time,iterations,model_name,duration,interval\n"
 ASTRAEA = "job_id,user,num_gpu,submit_time,iterations,model_name,duration,interval,expect_time\n"

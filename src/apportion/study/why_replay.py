@@ -21,6 +21,9 @@ FITS, CAPACITY, FRAGMENTATION, CPU, MEMORY, CPU_AND_MEMORY, GROUP, DOWN = range(
 FULL, WITH_CPU, WITH_MEMORY, GPUS_ONLY, ANY_GROUP, REPAIRED = range(6)
 """The demand as it is, and with one condition lifted after another: what makes it fit is what was lacking."""
 
+CLOSED, OTHERS, OPEN = range(3)
+"""A node is of a GPU model the job does not allow, of another group, or open to it."""
+
 CHANGE = np.dtype(
     [
         ("node", "i8"),
@@ -94,16 +97,16 @@ class Steps:
     best: I8
 
 
-def replay(nodes: Records, open_to_it: Records, demand: Demand, changes: Records, upto: I8, wanted: Records) -> Steps:
+def replay(nodes: Records, access: I8, demand: Demand, changes: Records, upto: I8, wanted: Records) -> Steps:
     """Apply `changes[upto[i - 1]:upto[i]]` at step i and, where `wanted[i]`, say why the job does not start.
 
     Parameters
     ----------
-    nodes: the idle cluster. open_to_it: bool[nodes], its group and GPU models.
+    nodes: the idle cluster. access: i8[nodes], `OPEN`, `OTHERS` or `CLOSED` to the job.
     """
     out = np.zeros((4, wanted.size), np.int64)
     _replay(
-        nodes.copy(), open_to_it, demand.variants, demand.rests, demand.count, demand.milli, demand.tried,
+        nodes.copy(), access, demand.variants, demand.rests, demand.count, demand.milli, demand.tried,
         demand.score, demand.device, changes, upto, wanted, out,
     )  # fmt: skip
     return Steps(*out)
@@ -180,12 +183,12 @@ def _fits_with(nodes, v, variants, rests, count, tried, score, device, totals, l
 
 
 @inner
-def _most(nodes, room, open_to_it, task, code):
+def _most(nodes, room, access, task, code):
     """Return the best that one node offers of what is lacking."""
     most = 0
     for n in range(nodes.size):
         node = nodes[n]
-        if not open_to_it[n]:
+        if access[n] != OPEN:
             continue
         offer = 0
         if code == DOWN:
@@ -209,17 +212,18 @@ def _most(nodes, room, open_to_it, task, code):
 
 
 @entry
-def _replay(nodes, open_to_it, variants, rests, count, milli, tried, score, device, changes, upto, wanted, out):
+def _replay(nodes, access, variants, rests, count, milli, tried, score, device, changes, upto, wanted, out):
     room = np.zeros((variants.size, nodes.size), np.int64)
     last = np.zeros((variants.size, nodes.size), np.int64)
     totals = np.zeros(variants.size, np.int64)
     last_totals = np.zeros(variants.size, np.int64)
     free = elsewhere = down = 0
     for n in range(nodes.size):
-        _count(nodes, n, variants, rests, room, last, totals, last_totals)
-        if open_to_it[n]:
+        if access[n] != CLOSED:
+            _count(nodes, n, variants, rests, room, last, totals, last_totals)
+        if access[n] == OPEN:
             free += nodes[n].free_milli
-        else:
+        elif access[n] == OTHERS:
             elsewhere += nodes[n].free_milli
     at = 0
     for step in range(wanted.size):
@@ -230,10 +234,10 @@ def _replay(nodes, open_to_it, variants, rests, count, milli, tried, score, devi
             was_up = node.up
             _apply(node, changes[at])
             _count(nodes, n, variants, rests, room, last, totals, last_totals)
-            if open_to_it[n]:
+            if access[n] == OPEN:
                 free += node.free_milli * node.up - before
                 down += was_up - node.up
-            else:
+            elif access[n] == OTHERS:
                 elsewhere += node.free_milli * node.up - before
             at += 1
         if not wanted[step]:
@@ -264,7 +268,7 @@ def _replay(nodes, open_to_it, variants, rests, count, milli, tried, score, devi
         if code == GROUP:
             out[3, step] = elsewhere
         elif code > CAPACITY:
-            out[3, step] = _most(nodes, room, open_to_it, variants[FULL], code)
+            out[3, step] = _most(nodes, room, access, variants[FULL], code)
 
 
 @entry
