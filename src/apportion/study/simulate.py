@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -105,7 +106,10 @@ def simulate(
     log = engine.run(decide, progress)
     if check:
         check_log(encoded, log, outside)
-    return _result(chosen.name, trace or workload.name, workload, cluster, encoded, log)
+    how: dict[str, Any] = {"backfill": backfill, "granularity_s": settings.granularity_s, "seed": seed}
+    if failures is not None:
+        how["failures"] = failures
+    return _result(chosen.name, trace or workload.name, workload, cluster, encoded, log, how)
 
 
 def _times(workload: Workload) -> Times:
@@ -154,7 +158,15 @@ def _outside(failures: NodeEvents | None, cluster: Cluster) -> Records | None:
     return events
 
 
-def _result(policy: str, trace: str, workload: Workload, cluster: Cluster, encoded: Encoded, log: Log) -> Result:
+def _result(
+    policy: str,
+    trace: str,
+    workload: Workload,
+    cluster: Cluster,
+    encoded: Encoded,
+    log: Log,
+    how: dict[str, Any],
+) -> Result:
     placements = _placements(encoded, log)
     return Result(
         policy,
@@ -167,6 +179,7 @@ def _result(policy: str, trace: str, workload: Workload, cluster: Cluster, encod
             "events": log.events,
             "wall_s": log.wall_s,
             "end_s": log.end_s,
+            **how,
         },
     )
 

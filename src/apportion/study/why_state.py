@@ -13,12 +13,12 @@ import polars as pl
 from apportion.engine.encode import Encoded, encode
 from apportion.engine.layout import F8, I8, KEY_NONE, Records
 from apportion.engine.plan import OrderPlan
+from apportion.engine.replay import CHANGE, CLOSED, OPEN, OTHERS, Demand, Steps, paint, replay
 from apportion.model.errors import InputError, PolicyError
 from apportion.model.signal import NodeEvents
 from apportion.policies.protocol import Allocator, Jobs, Policy
 from apportion.policies.registry import parse_policy
 from apportion.study.result import Result
-from apportion.study.why_replay import CHANGE, CLOSED, OPEN, OTHERS, Demand, Steps, paint, replay
 
 Bools = npt.NDArray[np.bool_]
 
@@ -31,8 +31,8 @@ class Spells:
     start: F8
     end: F8
 
-    def where(self, keep: Bools) -> Spells:
-        """Return those of `keep`."""
+    def where(self, keep: Any) -> Spells:
+        """Return those of `keep`, a mask or positions."""
         return Spells(self.job[keep], self.start[keep], self.end[keep])
 
 
@@ -238,8 +238,7 @@ class Finished:
     def _before(self, job: int, start: float, end: float) -> Spells:
         """Return the waiting of the jobs before this one in its partition between two times, best rank first."""
         keys = self.order.keys
-        if keys is None:
-            keys = self.result.workload.table["submit_s"].to_numpy()
+        assert keys is not None
         spells = self.spells
         other = spells.job
         ahead = (keys[other] < keys[job]) | ((keys[other] == keys[job]) & (other < job))
@@ -248,9 +247,7 @@ class Finished:
         found = spells.where(ahead & (begin < spells.end))
         order = np.lexsort((found.job, keys[found.job]))
         found = found.where(order)
-        return Spells(
-            found.job, np.maximum(self.ticks(found.start), start), np.minimum(found.end, end)
-        )
+        return Spells(found.job, np.maximum(self.ticks(found.start), start), np.minimum(found.end, end))
 
     def served(self, at: float) -> F8:
         """Return the GPU-seconds per unit of weight that every user or group of a sharing order had received."""
@@ -258,7 +255,8 @@ class Finished:
         share = order.share
         ran = np.clip(np.minimum(self.released, at) - self.start, 0, None) * self.gpus
         total = np.bincount(share[self.job], ran, minlength=int(share.max(initial=0)) + 1)
-        return total if order.weights is None else total / order.weights
+        fair: F8 = total if order.weights is None else total / order.weights
+        return fair
 
     def waiting(self, at: float) -> I8:
         """Return the jobs that wait at a time, row numbers."""

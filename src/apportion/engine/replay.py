@@ -196,7 +196,7 @@ def _most(nodes, room, access, task, code):
             continue
         if node.up == 0:
             continue
-        if code == CPU or code == CPU_AND_MEMORY:
+        if code in (CPU, CPU_AND_MEMORY):
             offer = node.free_cpu if room[GPUS_ONLY, n] > 0 else 0
         elif code == MEMORY:
             offer = node.free_memory if room[GPUS_ONLY, n] > 0 else 0
