@@ -19,7 +19,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	touch $@
 
 demo: $(VENV)/.ready
-	$(BIN)/apportion compare "synthetic:philly?jobs=5000&load=1.1&seed=3" fifo sjf qssf srtf --out $(DEMO)
+	$(BIN)/apportion compare "synthetic:venus?jobs=20000&load=1.05&seed=1" fifo sjf qssf srtf --out $(DEMO)
 	@echo "open $(DEMO)/report.html"
 
 test: lint types check

@@ -123,7 +123,7 @@ def test_a_difference_is_noticed(wrong: list[RunRecord]) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_every_run_is_the_same(family: str, data: st.DataObject) -> None:
     world = data.draw(worlds(family))

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from apportion.cli import compare, fetch, generate, policies, simulate, traces, why
 
+
+class _Stopped(Exception):
+    """Ctrl-C, or the reader of our output went away: past the command-line library, which answers both in its own way."""
+
+
+class _Program(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and say what it has said before the interpreter shuts down."""
+        try:
+            outcome = super().invoke(ctx)
+            sys.stdout.flush()
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            raise _Stopped from error
+        return outcome
+
+
 app = typer.Typer(
     name="apportion",
-    help="Understand, simulate and run GPU clusters.",
+    cls=_Program,
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
@@ -20,6 +39,15 @@ app = typer.Typer(
 )
 for module in (simulate, compare, why, generate, policies, traces, fetch):
     module.register(app)
+
+
+def _pasteable(function: Any) -> str:
+    """Return the help text with its example on a line of its own that is never broken."""
+    return (inspect.getdoc(function) or "").replace("Example:", "\b\nExample:")
+
+
+for command in app.registered_commands:
+    command.help = _pasteable(command.callback)
 
 
 def _version(show: bool) -> None:
@@ -36,6 +64,7 @@ def _root(
 ) -> None:
     """Understand, simulate and run GPU clusters.
 
+    \b
     Example: apportion compare "synthetic:philly?jobs=5000&load=1.1" fifo sjf --out demo
     """
 
@@ -49,10 +78,11 @@ def main() -> None:
     except ApportionError as error:
         print(f"apportion: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except KeyboardInterrupt:
-        print("apportion: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
+    except _Stopped as stopped:
+        if isinstance(stopped.__cause__, KeyboardInterrupt):
+            print("apportion: interrupted", file=sys.stderr, flush=True)
+            # runs that go on in other threads hold nothing that must be put right: do not wait for them
+            os._exit(130)
         # the reader of our output went away: nothing is wrong, and nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def compare(
 
     Example: apportion compare "synthetic:philly?jobs=5000&load=1.1" fifo sjf las --out demo
     """
-    from apportion.cli.outputs import save_study, show_json
+    from apportion.cli.outputs import label, save_study, show_json
     from apportion.cli.progress import bar
     from apportion.model.errors import UsageError
     from apportion.policies.registry import parse_policy
@@ -55,11 +56,16 @@ def compare(
     try:
         wanted = [float(load) for load in loads.split(",")] if loads else []
     except ValueError:
-        raise UsageError(f"found --loads {loads}, expected numbers such as 0.8,1.0,1.2") from None
+        wanted = [math.nan]
+    if not all(0 < load < math.inf for load in wanted):
+        raise UsageError(f"found --loads {loads}, expected numbers above 0 such as 0.8,1.0,1.2")
+    if seeds < 1:
+        raise UsageError(f"found --seeds {seeds}, expected at least 1")
     if workers is not None and workers < 1:
         raise UsageError(f"found --workers {workers}, expected at least 1")
     loaded, machine = opt.load_trace(trace, cluster, quiet)
-    count = len(policies) * max(len(wanted), 1) * max(seeds, 1)
+    opt.check_nodes(failures, settings["failures"], machine)
+    count = len(policies) * max(len(wanted), 1) * seeds
     with bar("comparing", quiet, count) as update:
         study = run(
             loaded,
@@ -79,4 +85,4 @@ def compare(
     if str(json) != "-":
         from apportion.report.terminal import print_comparison
 
-        print_comparison(study.means())
+        print_comparison([summary | {"policy": label(summary)} for summary in study.means()])

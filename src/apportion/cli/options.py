@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +38,17 @@ CheckpointIntervalOpt = Annotated[
 FailuresOpt = Annotated[
     Path | None, typer.Option(help="CSV of node failures and repairs: time_s,node,state (down or up).")
 ]
-SeedOpt = Annotated[int, typer.Option(help="Seed of everything drawn.")]
+
+
+def _seed(value: int) -> int:
+    from apportion.model.errors import UsageError
+
+    if value < 0:
+        raise UsageError(f"found --seed {value}, expected at least 0")
+    return value
+
+
+SeedOpt = Annotated[int, typer.Option(help="Seed of everything drawn.", callback=_seed)]
 UntilOpt = Annotated[float | None, typer.Option(help="Stop at this second of the trace.")]
 CheckOpt = Annotated[bool, typer.Option("--check", help="Verify the invariants of the outcome.")]
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; results only.")]
@@ -65,8 +76,6 @@ def read_failures(path: Path | None) -> NodeEvents | None:
     """Read failures and repairs from a CSV file with the columns time_s, node and state."""
     if path is None:
         return None
-    import polars as pl
-
     from apportion.model.errors import InputError
     from apportion.model.signal import NodeEvents
     from apportion.traces.columns import number, read_delimited
@@ -77,15 +86,33 @@ def read_failures(path: Path | None) -> NodeEvents | None:
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         raise InputError(f"found {frame['state'][row]!r}, expected up or down", file=path, row=row + 2, column="state")
-    times = number(frame, "time_s", path, minimum=0)
-    if times.null_count():
-        row = int(times.is_null().arg_max() or 0)
-        raise InputError("found nothing, expected seconds", file=path, row=row + 2, column="time_s")
-    order = times.arg_sort()
-    nodes = frame["node"].str.strip_chars().cast(pl.String).fill_null("")
-    return NodeEvents(
-        times.gather(order).to_numpy(), tuple(nodes.gather(order)), (state == "up").gather(order).to_numpy()
-    )
+    times = number(frame, "time_s", path, minimum=0, required=True)
+    back = times.diff().fill_null(0) < 0
+    if back.any():
+        row = int(back.arg_max() or 0)
+        raise InputError(
+            f"found {times[row]:g} after {times[row - 1]:g}, expected times that do not go backwards",
+            file=path,
+            row=row + 2,
+            column="time_s",
+        )
+    nodes = frame["node"].str.strip_chars().fill_null("")
+    return NodeEvents(times.to_numpy(), tuple(nodes), (state == "up").to_numpy())
+
+
+def check_nodes(path: Path | None, events: NodeEvents | None, cluster: Cluster) -> None:
+    """Raise `InputError` for the first line of the failures in `path` whose node `cluster` does not have."""
+    from apportion.model.errors import InputError, did_you_mean
+
+    if events is None:
+        return
+    known = dict.fromkeys(cluster.table["node"])
+    for row, name in enumerate(events.nodes, start=2):
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise InputError(
+                f"found {name!r}, which the cluster does not have{hint}", file=path, row=row, column="node"
+            )
 
 
 def run_settings(
@@ -98,15 +125,24 @@ def run_settings(
     check: bool,
 ) -> dict[str, Any]:
     """Return the keyword arguments of `simulate` that do not belong to a policy."""
-    from apportion.model.errors import UsageError
+    from apportion.model.errors import UsageError, did_you_mean
+    from apportion.study.simulate import BACKFILL, CHECKPOINT_COSTS
 
     for name, value in (("granularity", granularity), ("checkpoint-interval", checkpoint_interval)):
-        if not value >= 0:
-            raise UsageError(f"found --{name} {value:g}, expected at least 0")
+        if not 0 <= value < math.inf:
+            raise UsageError(f"found --{name} {value:g}, expected a number of at least 0")
+    if until is not None and math.isnan(until):
+        raise UsageError(f"found --until {until:g}, expected seconds")
+    if backfill not in BACKFILL:
+        known = f"{', '.join(BACKFILL)}{did_you_mean(backfill, BACKFILL)}"
+        raise UsageError(f"found --backfill {backfill}, expected {known}")
     try:
         cost: float | str = float(checkpoint_cost)
     except ValueError:
         cost = checkpoint_cost
+    if cost not in CHECKPOINT_COSTS and not (isinstance(cost, float) and 0 <= cost < math.inf):
+        known = f"{', '.join(CHECKPOINT_COSTS)}{did_you_mean(checkpoint_cost, CHECKPOINT_COSTS)}"
+        raise UsageError(f"found --checkpoint-cost {cost}, expected seconds of at least 0, or {known}")
     return {
         "backfill": backfill,
         "granularity": granularity,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,13 @@ def show_json(data: Any, path: Path | None) -> None:
         sys.stdout.write(jsonlib.dumps(data, indent=2) + "\n")
     else:
         write_json(data, path)
+
+
+def label(summary: Mapping[str, Any]) -> str:
+    """Return what a run of a study is called: its policy, and its load and seed where there are several."""
+    load = f" load={summary['load']:g}" if "load" in summary else ""
+    seed = f" seed={summary['seed']}" if "seed" in summary else ""
+    return f"{summary['policy']}{load}{seed}"
 
 
 def save_run(result: Result, folder: Path, perfetto: bool, quiet: bool) -> None:
@@ -44,14 +53,12 @@ def save_study(study: Study, folder: Path, quiet: bool) -> None:
     from apportion.report.html import write_report
 
     make_folder(folder)
-    labels = []
-    for summary in study.summaries():
-        load = f" load={summary['load']:g}" if "load" in summary else ""
-        seed = f" seed={summary['seed']}" if "seed" in summary else ""
-        labels.append(f"{summary['policy']}{load}{seed}")
-    for name, result in zip(folder_names(labels), study.results, strict=True):
+    summaries = study.summaries()
+    labels = [label(summary) for summary in summaries]
+    results = [replace(result, policy=name) for result, name in zip(study.results, labels, strict=True)]
+    for name, result in zip(folder_names(labels), results, strict=True):
         write_tables(result, make_folder(folder / name))
-    write_report(study.results, folder / "report.html")
-    write_json(study.summaries(), folder / "summary.json")
+    write_report(results, folder / "report.html")
+    write_json(summaries, folder / "summary.json")
     if not quiet:
         note(f"wrote {folder}: report.html, summary.json, and jobs and timeline of every run")

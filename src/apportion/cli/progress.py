@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def interruptible(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    """Return `work(...)`, done in another thread: Ctrl-C is answered at once, not when compiled code returns."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        return pool.submit(work, *arguments, **named).result()
+    finally:
+        pool.shutdown(wait=False)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def simulate(
     Example: apportion simulate "synthetic:philly?jobs=5000&load=1.1" --policy sjf+best-fit --out demo
     """
     from apportion.cli.outputs import save_run, show_json
-    from apportion.cli.progress import bar
+    from apportion.cli.progress import bar, interruptible
     from apportion.model.errors import UsageError
     from apportion.policies.registry import parse_policy
     from apportion.study.simulate import simulate as run
@@ -51,8 +51,10 @@ def simulate(
     chosen = parse_policy(policy)
     settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check)
     loaded, machine = opt.load_trace(trace, cluster, quiet)
+    opt.check_nodes(failures, settings["failures"], machine)
     with bar(policy, quiet) as update:
-        result = run(
+        result = interruptible(
+            run,
             loaded.workload,
             machine,
             chosen,

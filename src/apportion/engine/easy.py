@@ -139,6 +139,12 @@ def _put_ahead(w, later, kind):
 
 
 @inner
+def _moment(w):
+    """Return a number that changes with every pass and every start: only while it stays is an answer still true."""
+    return (w.passes << 32) | w.run_count
+
+
+@inner
 def _backfill(w, order):
     """Start what does not delay `order[0]`; return whether the log had room for it."""
     now = w.now
@@ -154,7 +160,7 @@ def _backfill(w, order):
         if not has_room_to_log(w, kind.pieces):
             return False
         ends_before = now + (job.remaining + job.estimate - job.work) <= time
-        if not ends_before and kind.stuck == w.run_count:
+        if not ends_before and kind.stuck == _moment(w):
             continue
         if call_kind(w.place_kernel, w, kind) == 0:
             kind.blocked = stamp
@@ -163,7 +169,7 @@ def _backfill(w, order):
             dequeue(w, j)
         else:
             unplace(w, kind)
-            kind.stuck = w.run_count
+            kind.stuck = _moment(w)
     return True
 
 

@@ -55,7 +55,8 @@ def run(root):
             w.passes += 1
             if w.mode == KEY_NONE:
                 w.pass_due = 0
-                if w.round_at <= w.now or (w.wake_on_change and changed > 0):
+                due_now = w.round_at <= w.now or (w.wake_on_change and changed > 0)
+                if due_now and w.running_count + w.pending > 0:
                     return ROUND
                 continue
         if w.pending > 0 and call_pass(w.pass_kernel, w) == GROW:

@@ -100,6 +100,7 @@ def commit(w, j, kind):
     run = runs(w)[r]
     run.start = now
     run.end = np.inf
+    run.rate = job.rate
     run.put = w.put_count
     run.job = j
     run.pieces = kind.pieces

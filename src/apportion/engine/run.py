@@ -50,11 +50,13 @@ SLICE = 200_000
 
 @dataclass(frozen=True)
 class Log:
-    """What happened: `RUN` records in the order of their starts, `PUT` records of their pieces, and the jobs' table."""
+    """What happened: `RUN` records in the order of their starts, `PUT` records of their pieces, the jobs' table, and the
+    shapes of the pieces (more than at the start where an allocator resized jobs)."""
 
     runs: Records
     puts: Records
     jobs: Records
+    tasks: Records
     events: int
     end_s: float
     wall_s: float
@@ -205,6 +207,7 @@ class Engine:
             self.arrays["runs"][: int(self.number("run_count"))],
             self.arrays["puts"][: int(self.number("put_count"))],
             self.arrays["jobs"],
+            self.arrays["tasks"],
             int(self.number("events")),
             self.number("now"),
             time.perf_counter() - began,

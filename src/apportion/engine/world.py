@@ -59,13 +59,23 @@ KIND = np.dtype(
         ("pending", "i4"),  # jobs of this class in the queue
         ("pieces", "i4"),  # tasks in all
         ("blocked", "i4"),  # number of the pass in which it last failed to be placed
-        ("stuck", "i4"),  # number of runs when it last would have delayed a reservation
+        ("stuck", "i8"),  # state (pass and runs so far) in which it last would have delayed a reservation
         ("milli", "i8"),  # milli-GPU in all
     ],
     align=True,
 )
 
-RUN = np.dtype([("start", "f8"), ("end", "f8"), ("put", "i8"), ("job", "i4"), ("pieces", "i4")], align=True)
+RUN = np.dtype(
+    [
+        ("start", "f8"),
+        ("end", "f8"),  # inf while it goes on
+        ("rate", "f8"),  # progress per second
+        ("put", "i8"),  # its first piece
+        ("job", "i4"),
+        ("pieces", "i4"),
+    ],
+    align=True,
+)
 PUT = np.dtype([("mask", "i8"), ("node", "i4"), ("shape", "i4")], align=True)
 
 

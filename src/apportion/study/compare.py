@@ -62,10 +62,9 @@ class Study:
         With several seeds `jct_mean_ci95_s` is half the width of the 95 % confidence interval of the mean JCT
         (Student's t).
         """
-        cells: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
-        for run, summary in zip(self.runs, self.summaries(), strict=True):
-            cells.setdefault((run.policy, run.load), []).append(summary)
-        return [_mean(group) for group in cells.values()]
+        seeds = max(len({run.seed for run in self.runs}), 1)
+        summaries = self.summaries()
+        return [_mean(summaries[i : i + seeds]) for i in range(0, len(summaries), seeds)]
 
     def frame(self) -> pl.DataFrame:
         """Return a row per run with the summary's numbers as columns (`jct_s.mean`, ...)."""
@@ -89,9 +88,8 @@ def compare(
     Parameters
     ----------
     cluster: default the trace's own. seeds: runs per cell; the first uses `settings["seed"]` (0), the next one more.
-    loads: offered loads to rescale the arrivals to. workers: runs at once (default: one per core). ray: address of a
-    Ray
-        cluster that runs them instead (`auto`: the one at hand). settings: as for `simulate`.
+    loads: offered loads to rescale the arrivals to. workers: runs at once (default: one per core).
+    ray: address of a Ray cluster that runs them instead (`auto`: the one at hand). settings: as for `simulate`.
 
     The outcome does not depend on `workers`.
 
@@ -155,17 +153,15 @@ def _in_threads(jobs: Sequence[Callable[..., Result]], workers: int, progress: P
 
         return jobs[number](progress=step)
 
-    with ThreadPoolExecutor(max_workers=max(1, min(workers, len(jobs)))) as pool:
-        futures = [pool.submit(call, number) for number in range(len(jobs))]
-        try:
-            for future in futures:
-                yield future.result()
-        except BaseException:
-            # an error or Ctrl-C: the others end at their next slice
-            stopped.set()
-            for future in futures:
-                future.cancel()
-            raise
+    pool = ThreadPoolExecutor(max_workers=max(1, min(workers, len(jobs))))
+    futures = [pool.submit(call, number) for number in range(len(jobs))]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        # after an error or Ctrl-C nobody waits for the others: they end at their next slice
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _on_ray(jobs: Sequence[Callable[..., Result]], address: str) -> list[Result]:
@@ -196,10 +192,14 @@ def _mean(group: list[dict[str, Any]]) -> dict[str, Any]:
     if len(group) == 1:
         return group[0]
     out: dict[str, Any] = {}
-    for key, value in group[0].items():
+    seen: dict[str, Any] = {}
+    for summary in group:
+        seen = summary | seen
+    for key, value in seen.items():
         if key == "seed":
             continue
-        values = [summary[key] for summary in group if key in summary]
+        counted = isinstance(value, int)  # a count that is absent is none
+        values = [summary.get(key, 0) for summary in group if counted or key in summary]
         if isinstance(value, dict):
             out[key] = _mean(values) if key != "engine" else value
         elif isinstance(value, int | float):

@@ -167,7 +167,7 @@ def _result(
     log: Log,
     how: dict[str, Any],
 ) -> Result:
-    placements = _placements(encoded, log)
+    placements = _placements(log)
     return Result(
         policy,
         trace,
@@ -184,10 +184,10 @@ def _result(
     )
 
 
-def _placements(encoded: Encoded, log: Log) -> pl.DataFrame:
+def _placements(log: Log) -> pl.DataFrame:
     pieces = log.runs["pieces"]
     run = np.repeat(np.arange(log.runs.size), pieces)
-    shapes = encoded.tasks
+    shapes = log.tasks
     put = log.puts
     gpus = (shapes["gpus"] * shapes["milli"] / 1000)[put["shape"]] if put.size else np.zeros(0)
     first = np.zeros(put.size, bool)

@@ -255,8 +255,7 @@ class Finished:
         share = order.share
         ran = np.clip(np.minimum(self.released, at) - self.start, 0, None) * self.gpus
         total = np.bincount(share[self.job], ran, minlength=int(share.max(initial=0)) + 1)
-        fair: F8 = total if order.weights is None else total / order.weights
-        return fair
+        return np.asarray(total if order.weights is None else total / order.weights, np.float64)
 
     def waiting(self, at: float) -> I8:
         """Return the jobs that wait at a time, row numbers."""

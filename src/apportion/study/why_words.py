@@ -95,6 +95,8 @@ class Words:
         if self.milli == 0:
             return "none of the nodes it may use was up"
         least, most = what.least_free, what.free
+        if most == 0 and self.milli <= 1000:
+            return f"no {self.model}GPU was free"
         if most == 0:
             return f"none of the {gpus(self.milli, self.model)} it needs was free"
         so_many = f"only {most / 1000:g}" if least == most else f"at most {most / 1000:g}"
@@ -102,7 +104,8 @@ class Words:
 
     def _scattered(self, what: Seen) -> str:
         size = int(self.task["gpus"])
-        free = f"{gpus(what.free, self.model)} free"
+        up_to = "up to " if what.least_free < what.free else ""
+        free = f"{up_to}{gpus(what.free, self.model)} free"
         if self.kind["pieces"] > 1:
             return f"{self._room(what)} of {self._piece()} ({free}, but scattered)"
         if self.task["milli"] < 1000 and size == 1:
