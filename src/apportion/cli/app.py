@@ -13,8 +13,8 @@ from typer.core import TyperGroup
 from apportion.cli import compare, fetch, generate, policies, simulate, traces, why
 
 
-class _Stopped(Exception):
-    """Ctrl-C, or the reader of our output went away: past the command-line library, which answers both in its own way."""
+class _Interrupted(Exception):
+    """Ctrl-C, which the command-line library would answer in its own way."""
 
 
 class _Program(TyperGroup):
@@ -23,8 +23,8 @@ class _Program(TyperGroup):
         try:
             outcome = super().invoke(ctx)
             sys.stdout.flush()
-        except (KeyboardInterrupt, BrokenPipeError) as error:
-            raise _Stopped from error
+        except KeyboardInterrupt:
+            raise _Interrupted from None
         return outcome
 
 
@@ -78,11 +78,13 @@ def main() -> None:
     except ApportionError as error:
         print(f"apportion: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except _Stopped as stopped:
-        if isinstance(stopped.__cause__, KeyboardInterrupt):
-            print("apportion: interrupted", file=sys.stderr, flush=True)
-            # runs that go on in other threads hold nothing that must be put right: do not wait for them
-            os._exit(130)
+    except _Interrupted:
+        print("apportion: interrupted", file=sys.stderr, flush=True)
+        # runs that go on in other threads hold nothing that must be put right: do not wait for them
+        os._exit(130)
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
         # the reader of our output went away: nothing is wrong, and nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

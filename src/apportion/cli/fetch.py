@@ -30,7 +30,6 @@ def fetch(
     Example: apportion fetch openb --dir data
     """
     from apportion.cli.progress import bar
-    from apportion.study.files import make_folder
     from apportion.traces.downloads import DOWNLOADS
     from apportion.traces.fetch import fetch as download
 
@@ -40,7 +39,7 @@ def fetch(
     with bar(f"fetching {name}", quiet) as update:
         path = download(
             name,
-            make_folder(folder),
+            folder,
             progress=None if update is None else lambda done, of: update(0, done, of or 0),
             base_url=mirror,
         )

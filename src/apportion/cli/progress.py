@@ -15,9 +15,11 @@ def interruptible(work: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """Return `work(...)`, done in another thread: Ctrl-C is answered at once, not when compiled code returns."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from apportion.study.compare import result_of
+
     pool = ThreadPoolExecutor(max_workers=1)
     try:
-        return pool.submit(work, *arguments, **named).result()
+        return result_of(pool.submit(work, *arguments, **named))
     finally:
         pool.shutdown(wait=False)
 

@@ -156,6 +156,8 @@ def finish(w, r):
     stop(w, j)
     # a run is over when its work is done, even where the release waits for a whole second
     runs(w)[r].end = end
+    if w.mode == KEY_SHARE:
+        shares(w)[jobs(w)[j].share].served -= (w.now - end) * kinds(w)[jobs(w)[j].kind].milli / 1000
     jobs(w)[j].remaining = 0.0
     jobs(w)[j].state = ENDED
     w.ended += 1

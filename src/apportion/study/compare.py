@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -20,6 +21,7 @@ from apportion.study.load import at_load
 from apportion.study.result import Result
 from apportion.study.simulate import simulate
 
+T = TypeVar("T")
 Progress = Callable[[int, int, int], None]
 """Called with (run, jobs arrived in it, jobs in it)."""
 
@@ -139,7 +141,6 @@ def _one(
 
 def _in_threads(jobs: Sequence[Callable[..., Result]], workers: int, progress: Progress | None) -> Iterator[Result]:
     """Run in threads: the compiled loop runs outside the interpreter's lock, and the tables are shared."""
-    from concurrent.futures import ThreadPoolExecutor
     from threading import Event
 
     stopped = Event()
@@ -157,11 +158,21 @@ def _in_threads(jobs: Sequence[Callable[..., Result]], workers: int, progress: P
     futures = [pool.submit(call, number) for number in range(len(jobs))]
     try:
         for future in futures:
-            yield future.result()
+            yield result_of(future)
     finally:
         # after an error or Ctrl-C nobody waits for the others: they end at their next slice
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def result_of(future: Future[T]) -> T:
+    """Wait for `future` in such a way that Ctrl-C is answered at once.
+
+    Polars takes over the signal and lets the system go on with a wait that it interrupts; a short wait sees it.
+    """
+    while not future.done():
+        wait([future], timeout=0.1)
+    return future.result()
 
 
 def _on_ray(jobs: Sequence[Callable[..., Result]], address: str) -> list[Result]:
