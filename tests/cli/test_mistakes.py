@@ -89,7 +89,7 @@ MISTAKES = [
     ("generate phily --jobs 9 --out jobs.csv", 1, ["'phily'", "did you mean 'philly'?"]),
     ("generate philly --jobs 9 --days 1 --out jobs.csv", 1, ["jobs=9 and days=1", "expected one of them"]),
     ("fetch opemb", 1, ["unknown trace 'opemb'", "did you mean 'openb'?"]),
-    ("fetch openb --dir good.csv", 1, ["good.csv: cannot write"]),
+    ("fetch openb --dir good.csv", 1, ["good.csv/openb: cannot write"]),
     ("compare TRACE fifo --loads 0.8,much", 2, ["--loads 0.8,much", "such as 0.8,1.0,1.2"]),
     ("compare TRACE fifo --loads 0", 2, ["--loads 0", "above 0"]),
     ("compare TRACE fifo --loads 1,inf", 2, ["--loads 1,inf", "above 0"]),

@@ -173,7 +173,7 @@ def _result(
         trace,
         workload,
         cluster,
-        _jobs(workload, cluster, encoded, log, placements),
+        _jobs(workload, cluster, encoded, log),
         placements,
         {
             "events": log.events,
@@ -206,12 +206,11 @@ def _placements(log: Log) -> pl.DataFrame:
     )
 
 
-def _jobs(workload: Workload, cluster: Cluster, encoded: Encoded, log: Log, placements: pl.DataFrame) -> pl.DataFrame:
+def _jobs(workload: Workload, cluster: Cluster, encoded: Encoded, log: Log) -> pl.DataFrame:
     n = len(workload)
     runs, table = log.runs, log.jobs
     start = np.full(n, np.inf)
     last_start = np.full(n, -np.inf)
-    ran = np.zeros(n)
     # runs are logged in the order of their starts: assigning backwards leaves the first, forwards the last
     start[runs["job"][::-1]] = runs["start"][::-1]
     last_start[runs["job"]] = runs["start"]
@@ -220,10 +219,13 @@ def _jobs(workload: Workload, cluster: Cluster, encoded: Encoded, log: Log, plac
     end[runs["job"]] = runs["end"]
     end[~ended] = np.nan
     closed = np.isfinite(runs["end"])
-    np.add.at(ran, runs["job"][closed], (runs["end"] - runs["start"])[closed])
+    ran = np.bincount(runs["job"][closed], (runs["end"] - runs["start"])[closed], minlength=n)
+    last_run = np.zeros(n)
+    last_run[runs["job"]] = np.where(closed, runs["end"] - runs["start"], 0.0)
     submit = workload.table["submit_s"].to_numpy()
-    until = np.where(ended, end, last_start)
-    wait = np.where(np.isfinite(start), until - submit - ran, np.nan)
+    # up to its end; for a job that has not ended, up to its last start
+    waited = np.where(ended, end - ran, last_start - (ran - last_run)) - submit
+    wait = np.where(np.isfinite(start), waited, np.nan)
     once = (table["preemptions"] == 0) & (table["restarts"] == 0)
     wait = np.where(once & np.isfinite(start), start - submit, wait)
     start[~np.isfinite(start)] = np.nan
