@@ -1,4 +1,4 @@
-"""The plain-Python baseline: an event-driven simulator as one would write it in an afternoon, and no slower than it must.
+"""The plain-Python baseline: an event-driven simulator written with care, but without arrays or a compiler.
 
 It does what the engine does on the benchmarks' worlds (gang jobs of whole GPUs, best fit or one pool, a queue of which
 what does not fit is skipped) with heaps and lists: no ticks, no object per GPU. Demands that did not fit are not tried

@@ -31,10 +31,10 @@ def why(
 ) -> None:
     """Say in plain words what a job waited for under a policy, interval by interval.
 
-    Example: apportion why "synthetic:philly?jobs=2000&load=1.2&seed=1" --policy fifo --job 1500
+    Example: apportion why "synthetic:philly?jobs=5000&load=1.1&seed=3" --policy fifo --job 3617
     """
     from apportion.cli.outputs import show_json
-    from apportion.cli.progress import bar
+    from apportion.cli.progress import bar, interruptible
     from apportion.policies.registry import parse_policy
     from apportion.study.simulate import simulate as run
     from apportion.study.why import explain
@@ -42,8 +42,10 @@ def why(
     chosen = parse_policy(policy)
     settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, False)
     loaded, machine = opt.load_trace(trace, cluster, quiet)
+    opt.check_nodes(failures, settings["failures"], machine)
     with bar(policy, quiet) as update:
-        result = run(
+        result = interruptible(
+            run,
             loaded.workload,
             machine,
             chosen,
@@ -52,7 +54,7 @@ def why(
             progress=None if update is None else lambda done, of: update(0, done, of),
             **settings,
         )
-    explanation = explain(result, job)
+    explanation = interruptible(explain, result, job)
     show_json(explanation.to_dict(), json)
     if str(json) != "-":
         for line in explanation.lines():

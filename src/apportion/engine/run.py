@@ -21,6 +21,7 @@ from apportion.engine.layout import (
     KEY_NONE,
     KEY_PREEMPTIVE,
     KEY_SHARE,
+    PAUSE,
     REJECTED,
     ROUND,
     SHARE,
@@ -44,14 +45,24 @@ from apportion.engine.world import (
     WAITER,
 )
 
-SLICE = 200_000
-"""Events between two looks at the outside (progress, Ctrl-C)."""
+SLICE = 1_000
+"""Events of the first slice between two looks at the outside (progress, Ctrl-C); the next ones are fitted to time."""
+SLICE_S = 0.2
+"""Seconds a slice should last."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """What happened: `RUN` records in the order of their starts, `PUT` records of their pieces, the jobs' table, and the
-    shapes of the pieces (more than at the start where an allocator resized jobs)."""
+    """What happened.
+
+    Parameters
+    ----------
+    runs: `RUN` records in the order of their starts. puts: `PUT` records, the pieces of the runs. jobs: the jobs'
+    table.
+    tasks: shapes of the pieces (more than at the start where an allocator resized jobs).
+    events: arrivals, ends, failures and repairs. end_s: time of the last. wall_s: seconds it took, compilation
+    included.
+    """
 
     runs: Records
     puts: Records
@@ -196,7 +207,12 @@ class Engine:
         """
         began = time.perf_counter()
         while True:
+            slice_began = time.perf_counter()
             status = self.step()
+            # events differ in weight: a pass over a long preemptive queue takes longer than a thousand starts
+            took = max(time.perf_counter() - slice_began, 1e-6)
+            if status == PAUSE:
+                self.root["slice"] = int(max(100, self.root["slice"][0] * min(SLICE_S / took, 8)))
             if progress is not None:
                 progress(int(self.number("arrived")), self.arrays["jobs"].size)
             if status == DONE:

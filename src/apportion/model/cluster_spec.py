@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from apportion.model.cluster import UNLIMITED, Cluster
-from apportion.model.errors import InputError
+from apportion.model.cluster import COLUMNS, UNLIMITED, Cluster
+from apportion.model.errors import InputError, did_you_mean
 
 HELP = "NODESxGPUS[:MODEL] joined with + (100x8:V100+20x2:T4), pool:GPUS[:CPUS], or a .yaml or .csv file"
 _PART = re.compile(r"(\d+)x(\d+)(?::([\w.-]+))?")
@@ -79,6 +79,11 @@ def _read_yaml(path: Path) -> pl.DataFrame:
         count = kind.get("count", 1)
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise InputError(f"found count {count!r}, expected a whole number", file=path, row=number)
+        for key in kind:
+            known = [*COLUMNS, "count"]
+            near = did_you_mean(str(key), known) if key not in known else ""
+            if near:  # other columns are kept; one that looks like a slip of the pen is not
+                raise InputError(f"found {key!r}{near}", file=path, row=number)
         name = kind.get("node")
         for i in range(count):
             row = {k: v for k, v in kind.items() if k != "count"}

@@ -40,7 +40,8 @@ class QualityReport:
 
     def lines(self) -> list[str]:
         """Return the report as short lines for the terminal."""
-        out = [f"{self.rows_read:,} rows read, {self.jobs:,} jobs"]
+        read = f"{self.rows_read:,} rows read, " if self.rows_read else ""
+        out = [f"{read}{self.jobs:,} jobs"]
         out += [f"dropped {n:,}: {reason}" for reason, n in self.dropped.items()]
         out += [f"repaired {n:,}: {reason}" for reason, n in self.repaired.items()]
         if self.censored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -66,7 +67,11 @@ def _foreign() -> dict[tuple[str, str], Any]:
     """Return the classes of other packages: each is an `Order`, a `Placement` or an `Allocator`."""
     found: dict[tuple[str, str], Any] = {}
     for point in entry_points(group="apportion.policies"):
-        found[(_kind(point.load()), point.name)] = point.load()
+        try:
+            cls = point.load()
+            found[(_kind(cls), point.name)] = cls
+        except Exception as error:  # a broken package of somebody else must not break every command
+            warnings.warn(f"policy {point.name!r} of {point.value} cannot be used: {error}", stacklevel=2)
     return found
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from apportion.model.errors import InputError
 from apportion.model.files import whole_file
@@ -19,19 +16,11 @@ from apportion.study.result import Result
 def write_json(data: Any, path: Path) -> None:
     """Write JSON, two spaces deep, with a newline at the end.
 
-    A device or a pipe (`/dev/stdout`, `/dev/fd/63`) is written to as it is: no file may take its place.
-
     Raises
     ------
     InputError: it cannot be written.
     """
     text = json.dumps(data, indent=2) + "\n"
-    if path.exists() and not path.is_file() and not path.is_dir():
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write: {error.strerror or error}", file=path) from None
-        return
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -59,17 +48,8 @@ def write_tables(result: Result, folder: Path) -> None:
     """
     for name, table in (("jobs", result.jobs), ("timeline", result.timeline)):
         path = folder / f"{name}.parquet"
-        with library_errors(path), whole_file(path) as part:
+        with whole_file(path) as part:
             table.write_parquet(part)
-
-
-@contextmanager
-def library_errors(path: Path) -> Iterator[None]:
-    """Turn what Polars raises for a full disk, an error of its own, into one line about `path`."""
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"cannot write: {str(error).splitlines()[0]}", file=path) from None
 
 
 def folder_names(labels: Sequence[str]) -> list[str]:

@@ -77,6 +77,13 @@ def simulate(
         raise PolicyError(
             f"found backfill {backfill!r}, expected {', '.join(BACKFILL)}{did_you_mean(backfill, BACKFILL)}"
         )
+    for name, value in (("granularity", granularity), ("checkpoint_interval", checkpoint_interval)):
+        if not 0 <= value < np.inf:
+            raise InputError(f"found {name} {value!r}, expected seconds, at least 0")
+    if until is not None and np.isnan(until):
+        raise InputError(f"found until {until!r}, expected seconds")
+    if seed < 0:
+        raise InputError(f"found seed {seed!r}, expected a whole number of at least 0")
     encoded = encode(workload, cluster)
     times = _times(workload)
     settings = Settings(
