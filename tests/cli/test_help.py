@@ -31,7 +31,7 @@ def example_of(text: str) -> str:
 
 def smaller(example: str) -> list[str]:
     """Return an example's arguments with fewer jobs."""
-    text = re.sub(r"jobs=\d{4,}", "jobs=300", example).replace("--job 1500", "--job 150")
+    text = re.sub(r"jobs=\d{4,}", "jobs=300", example).replace("--job 3617", "--job 150")
     return shlex.split(re.sub(r"--jobs \d+", "--jobs 300", text))
 
 

@@ -64,7 +64,7 @@ MISTAKES = [
     ("simulate TRACE --cluster 0x8", 1, ["'0x8'", "no nodes"]),
     ("simulate TRACE --cluster 1x64", 1, ["64 GPUs in one node", "pool:64"]),
     ("simulate TRACE --cluster nowhere.yaml", 1, ["nowhere.yaml", "No such file"]),
-    ("simulate TRACE --cluster key.yaml", 1, ["key.yaml", "no column 'gpus'", "'gpu'"]),
+    ("simulate TRACE --cluster key.yaml", 1, ["key.yaml", "row 1", "'gpu'; did you mean 'gpus'"]),
     ("simulate TRACE --cluster word.yaml", 1, ["word.yaml", "row 1, column 'gpus'", "'four'"]),
     ("simulate TRACE --cluster count.yaml", 1, ["count.yaml, row 1", "count 'many'"]),
     ("simulate TRACE --cluster syntax.yaml", 1, ["syntax.yaml", "not YAML"]),

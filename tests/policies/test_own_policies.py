@@ -102,5 +102,7 @@ def test_policies_of_another_package(installed: list[Point]) -> None:
 
 def test_an_entry_point_that_is_no_policy(installed: list[Point]) -> None:
     installed.append(Point("thing", int))
-    with pytest.raises(PolicyError, match="expected a class with `decide`, or with `kind`"):
+    with pytest.warns(UserWarning, match="'thing'.*expected a class with `decide`, or with `kind`"):
         parse_policy("fifo")
+    with pytest.raises(PolicyError, match="unknown policy 'thing'"):
+        parse_policy("thing")

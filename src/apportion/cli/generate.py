@@ -28,14 +28,12 @@ def generate(
 
     Example: apportion generate philly --jobs 10000 --seed 7 --out philly.parquet
     """
-    from apportion.study.files import library_errors
     from apportion.traces.native import write_native
     from apportion.traces.registry import load as read
 
     given = {"jobs": jobs, "days": days, "load": load, "seed": seed}
     query = "&".join(f"{key}={value}" for key, value in given.items() if value is not None)
     trace = read(f"synthetic:{preset}?{query}")
-    with library_errors(out):
-        write_native(trace.workload, out)
+    write_native(trace.workload, out)
     if not quiet:
         opt.note(f"wrote {out}: {len(trace.workload):,} jobs")

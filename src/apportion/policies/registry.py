@@ -71,7 +71,7 @@ def _foreign() -> dict[tuple[str, str], Any]:
             cls = point.load()
             found[(_kind(cls), point.name)] = cls
         except Exception as error:  # a broken package of somebody else must not break every command
-            warnings.warn(f"policy {point.name!r} of {point.value} cannot be used: {error}", stacklevel=2)
+            warnings.warn(f"policy {point.name!r} of another package cannot be used: {error}", stacklevel=2)
     return found
 
 
