@@ -154,3 +154,8 @@ def helios(group: str, nodes: int, policy: str) -> tuple[float, float]:
 def test_helios_replay(group: str, nodes: int, policy: str, expected: tuple[float, float]) -> None:
     """Hu et al., SC 2021: one week of two Philly virtual clusters, priorities from the truth."""
     assert helios(group, nodes, policy) == expected
+
+
+def test_helios_fifo_where_an_unstable_sort_decides() -> None:
+    """The original prints 97725.14 / 93099.11: its first sort does not keep the order of jobs submitted in one second."""
+    assert helios("11cb48", 2, "fifo") == (97723.37, 93097.34)

@@ -2,7 +2,7 @@
 
 Key(j) = -priority, ties by row.
 
-Example: `apportion simulate native:jobs.parquet --policy priority`
+Example: `apportion simulate synthetic:philly?jobs=2000 --policy priority`
 """
 
 from __future__ import annotations
