@@ -157,5 +157,5 @@ def test_helios_replay(group: str, nodes: int, policy: str, expected: tuple[floa
 
 
 def test_helios_fifo_where_an_unstable_sort_decides() -> None:
-    """The original prints 97725.14 / 93099.11: its first sort does not keep the order of jobs submitted in one second."""
+    """The original prints 97725.14 / 93099.11: its first sort does not keep the order within a second."""
     assert helios("11cb48", 2, "fifo") == (97723.37, 93097.34)

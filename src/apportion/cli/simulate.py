@@ -41,28 +41,15 @@ def simulate(
     Example: apportion simulate "synthetic:philly?jobs=5000&load=1.1" --policy sjf+best-fit --out demo
     """
     from apportion.cli.outputs import save_run, show_json
-    from apportion.cli.progress import bar, interruptible
+    from apportion.cli.running import run_one
     from apportion.model.errors import UsageError
     from apportion.policies.registry import parse_policy
-    from apportion.study.simulate import simulate as run
 
     if perfetto and out is None:
         raise UsageError("--perfetto writes into the folder of --out; give --out DIR too")
-    chosen = parse_policy(policy)
+    parse_policy(policy)
     settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check)
-    loaded, machine = opt.load_trace(trace, cluster, quiet)
-    opt.check_nodes(failures, settings["failures"], machine)
-    with bar(policy, quiet) as update:
-        result = interruptible(
-            run,
-            loaded.workload,
-            machine,
-            chosen,
-            seed=seed,
-            trace=trace,
-            progress=None if update is None else lambda done, of: update(0, done, of),
-            **settings,
-        )
+    result = run_one(trace, policy, cluster, settings, failures=failures, seed=seed, quiet=quiet)
     if out is not None:
         save_run(result, out, perfetto, quiet)
     show_json(result.summary(), json)

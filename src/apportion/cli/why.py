@@ -34,26 +34,14 @@ def why(
     Example: apportion why "synthetic:philly?jobs=5000&load=1.1&seed=3" --policy fifo --job 3617
     """
     from apportion.cli.outputs import show_json
-    from apportion.cli.progress import bar, interruptible
+    from apportion.cli.progress import interruptible
+    from apportion.cli.running import run_one
     from apportion.policies.registry import parse_policy
-    from apportion.study.simulate import simulate as run
     from apportion.study.why import explain
 
-    chosen = parse_policy(policy)
+    parse_policy(policy)
     settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, False)
-    loaded, machine = opt.load_trace(trace, cluster, quiet)
-    opt.check_nodes(failures, settings["failures"], machine)
-    with bar(policy, quiet) as update:
-        result = interruptible(
-            run,
-            loaded.workload,
-            machine,
-            chosen,
-            seed=seed,
-            trace=trace,
-            progress=None if update is None else lambda done, of: update(0, done, of),
-            **settings,
-        )
+    result = run_one(trace, policy, cluster, settings, failures=failures, seed=seed, quiet=quiet)
     explanation = interruptible(explain, result, job)
     show_json(explanation.to_dict(), json)
     if str(json) != "-":
