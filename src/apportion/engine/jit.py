@@ -20,6 +20,7 @@ import numba
 from llvmlite import ir
 from numba import cfunc, njit, types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 
 def _cache_folder() -> str:
@@ -127,14 +128,39 @@ def caller(signature: Any) -> Any:
     return call_two
 
 
-@intrinsic
-def _pointer(typingctx: Any, address: Any) -> Any:
-    """Turn an integer address into a pointer that `carray` takes."""
+def array_of(root: Any, name: str, dtype: Any) -> Any:
+    """Return a compiled `view(w)` of the array whose address is the field `name` of record `w` and its length `name_n`.
+
+    It is emitted as a few instructions where it is used: thirty functions to compile would cost seconds.
+    """
+    array_type = types.Array(numba.from_dtype(dtype), 1, "C")
+    at, length_at = root.fields[name][1], root.fields[f"{name}_n"][1]
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        word = ir.IntType(64)
 
-    return types.voidptr(types.int64), codegen
+        def field(offset: int) -> Any:
+            start = builder.bitcast(args[0], ir.IntType(8).as_pointer())
+            place = builder.gep(start, [ir.Constant(ir.IntType(32), offset)])
+            return builder.load(builder.bitcast(place, word.as_pointer()))
+
+        array = context.make_array(array_type)(context, builder)
+        itemsize = ir.Constant(word, dtype.itemsize)
+        populate_array(
+            array,
+            data=builder.inttoptr(field(at), context.get_data_type(array_type.dtype).as_pointer()),
+            shape=[field(length_at)],
+            strides=[itemsize],
+            itemsize=itemsize,
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    @intrinsic
+    def view(typingctx: Any, w: Any) -> Any:
+        return array_type(w), codegen
+
+    return view
 
 
 @intrinsic
@@ -147,5 +173,4 @@ def _trailing_zeros(typingctx: Any, word: Any) -> Any:
     return types.uint64(types.uint64), codegen
 
 
-pointer: Any = _pointer
 trailing_zeros: Any = _trailing_zeros

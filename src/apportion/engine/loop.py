@@ -167,7 +167,12 @@ def _kill_jobs_on(w, node):
                 n += 1
                 break
     # in the order in which they started, whatever the order of the list
-    for r in np.sort(hit[:n]):
+    for i in range(1, n):
+        for k in range(i, 0, -1):
+            if hit[k - 1] <= hit[k]:
+                break
+            hit[k - 1], hit[k] = hit[k], hit[k - 1]
+    for r in hit[:n]:
         j = runs(w)[r].job
         stop(w, j)
         job = jobs(w)[j]

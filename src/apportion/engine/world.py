@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba as nb
 import numpy as np
-from numba import carray, types
+from numba import types
 
-from apportion.engine.jit import caller, inner, pointer
+from apportion.engine.jit import array_of, caller
 from apportion.engine.layout import (
     DEVICE_SIGNATURE,
     JOB,
@@ -209,149 +211,38 @@ call_share_key = caller(SHARE_KEY_SIGNATURE)
 call_kind = caller(KIND_SIGNATURE)
 call_pass = caller(PASS_SIGNATURE)
 
-_I4, _I8, _U8, _U1, _F8 = (np.dtype(code) for code in ("i4", "i8", "u8", "u1", "f8"))
+
+def _view(name: str) -> Any:
+    """Return a compiled `view(w)`: the run's array called `name`."""
+    return array_of(ROOT, name, ARRAYS[name])
 
 
-@inner
-def jobs(w):
-    return carray(pointer(w.jobs), (w.jobs_n,), TABLE)
-
-
-@inner
-def extra(w):
-    return carray(pointer(w.extra), (w.extra_n,), EXTRA)
-
-
-@inner
-def kinds(w):
-    return carray(pointer(w.kinds), (w.kinds_n,), KIND)
-
-
-@inner
-def queues(w):
-    return carray(pointer(w.queues), (w.queues_n,), QUEUE)
-
-
-@inner
-def active(w):
-    return carray(pointer(w.active), (w.active_n,), _I4)
-
-
-@inner
-def job_at(w):
-    return carray(pointer(w.job_at), (w.job_at_n,), _I4)
-
-
-@inner
-def words(w):
-    return carray(pointer(w.words), (w.words_n,), _U8)
-
-
-@inner
-def levels(w):
-    return carray(pointer(w.levels), (w.levels_n,), _I8)
-
-
-@inner
-def parts(w):
-    return carray(pointer(w.parts), (w.parts_n,), PART)
-
-
-@inner
-def waiting(w):
-    return carray(pointer(w.waiting), (w.waiting_n,), WAITER)
-
-
-@inner
-def heap(w):
-    return carray(pointer(w.heap), (w.heap_n,), END)
-
-
-@inner
-def running(w):
-    return carray(pointer(w.running), (w.running_n,), _I4)
-
-
-@inner
-def runs(w):
-    return carray(pointer(w.runs), (w.runs_n,), RUN)
-
-
-@inner
-def puts(w):
-    return carray(pointer(w.puts), (w.puts_n,), PUT)
-
-
-@inner
-def outside(w):
-    return carray(pointer(w.outside), (w.outside_n,), OUTSIDE)
-
-
-@inner
-def shares(w):
-    return carray(pointer(w.shares), (w.shares_n,), SHARE)
-
-
-@inner
-def reach(w):
-    return carray(pointer(w.reach), (w.reach_n,), _U1)
-
-
-@inner
-def touched(w):
-    return carray(pointer(w.touched), (w.touched_n,), _I4)
-
-
-@inner
-def candidates(w):
-    return carray(pointer(w.candidates), (w.candidates_n,), _I4)
-
-
-@inner
-def subject(w):
-    return carray(pointer(w.subject), (w.subject_n,), JOB)
-
-
-@inner
-def ahead(w):
-    return carray(pointer(w.ahead), (w.ahead_n,), NODE)
-
-
-@inner
-def nodes(w):
-    return carray(pointer(w.nodes), (w.nodes_n,), NODE)
-
-
-@inner
-def tasks(w):
-    return carray(pointer(w.tasks), (w.tasks_n,), TASK)
-
-
-@inner
-def slot_of(w):
-    return carray(pointer(w.slot_of), (w.slot_of_n,), _I4)
-
-
-@inner
-def slots(w):
-    return carray(pointer(w.slots), (w.slots_n,), SLOT)
-
-
-@inner
-def changed(w):
-    return carray(pointer(w.changed), (w.changed_n,), _I4)
-
-
-@inner
-def rooms(w):
-    return carray(pointer(w.rooms), (w.rooms_n,), _I4)
-
-
-@inner
-def scores(w):
-    return carray(pointer(w.scores), (w.scores_n,), _F8)
-
-
-@inner
-def winner(w):
-    return carray(pointer(w.winner), (w.winner_n,), _I4)
+jobs = _view("jobs")
+extra = _view("extra")
+kinds = _view("kinds")
+queues = _view("queues")
+active = _view("active")
+job_at = _view("job_at")
+words = _view("words")
+levels = _view("levels")
+parts = _view("parts")
+waiting = _view("waiting")
+heap = _view("heap")
+running = _view("running")
+runs = _view("runs")
+puts = _view("puts")
+outside = _view("outside")
+shares = _view("shares")
+reach = _view("reach")
+touched = _view("touched")
+candidates = _view("candidates")
+subject = _view("subject")
+ahead = _view("ahead")
+nodes = _view("nodes")
+tasks = _view("tasks")
+slot_of = _view("slot_of")
+slots = _view("slots")
+changed = _view("changed")
+rooms = _view("rooms")
+scores = _view("scores")
+winner = _view("winner")
