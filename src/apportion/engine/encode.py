@@ -74,24 +74,7 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
     parts = len(owners) + 1 if divided else 1
     own = nodes["group"][None, :] == np.arange(parts)[:, None]
     reach = (own | (nodes["group"] < 0)[None, :]) if divided else np.ones((1, nodes.size), bool)
-    demand = table.select(
-        "tasks",
-        "gpus",
-        "gpu_milli",
-        "cpu_milli",
-        "memory_mib",
-        pl.col("gpu_models").list.sort().list.join("|").alias("models"),
-        pl.Series("part", part),
-    )
-    distinct = demand.unique(maintain_order=True).with_row_index("kind")
-    if distinct.height == 1:
-        kind = np.zeros(table.height, np.int32)
-    else:
-        kind = (
-            demand.join(distinct, on=demand.columns, how="left", maintain_order="left", nulls_equal=True)["kind"]
-            .to_numpy()
-            .astype(np.int32)
-        )
+    distinct, kind = _classes(table, part)
     shapes: dict[tuple[int, ...], int] = {}
     kinds = np.zeros(max(distinct.height, 1), KIND)
     for k, row in enumerate(distinct.iter_rows(named=True)):
@@ -118,6 +101,25 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
         users,
         groups,
     )
+
+
+def _classes(table: pl.DataFrame, part: I4) -> tuple[pl.DataFrame, I4]:
+    """Return the distinct demands, in the order of their first job, and the number of each job's."""
+    demand = table.select("tasks", "gpus", "gpu_milli", "cpu_milli", "memory_mib", part=pl.Series(part))
+    if table["gpu_models"].list.len().sum():
+        demand = demand.with_columns(models=table["gpu_models"].list.sort().list.join("|"))
+    # most traces vary in one or two columns: only these are compared
+    varying = [name for name in demand.columns if demand[name].min() != demand[name].max()]
+    if not varying:
+        distinct, kind = demand.head(1), np.zeros(table.height, np.int32)
+    else:
+        distinct = demand.unique(varying, maintain_order=True, keep="first")
+        numbered = distinct.select(varying).with_columns(kind=pl.int_range(distinct.height, dtype=pl.Int32))
+        joined = demand.select(varying).join(numbered, on=varying, how="left", maintain_order="left")
+        kind = joined["kind"].to_numpy()
+    if "models" not in distinct.columns:
+        distinct = distinct.with_columns(models=pl.lit(""))
+    return distinct, kind
 
 
 def encode_nodes(cluster: Cluster, models: list[str]) -> tuple[Records, list[str]]:

@@ -111,6 +111,7 @@ def simulate(
             rounds.apply(running, view, allocator.decide(view))
 
     log = engine.run(decide, progress)
+    del engine, decide  # a million jobs' queues and heaps are not needed to describe the outcome
     if check:
         check_log(encoded, log, outside)
     how: dict[str, Any] = {"backfill": backfill, "granularity_s": settings.granularity_s, "seed": seed}
