@@ -38,7 +38,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m bench
 
 docs: $(VENV)/.ready
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
 clean:

@@ -1,8 +1,12 @@
-"""`apportion policies`: what there is, with its source."""
+"""`apportion policies`: what there is, with its paper."""
 
 from __future__ import annotations
 
+import re
+
 import typer
+
+_CITATION = re.compile(r"[A-Z][^\".]*(?:et al\.)?[^\".]*\"[^\"]+\"[^.;]*?\d{4}")
 
 
 def register(app: typer.Typer) -> None:
@@ -11,26 +15,23 @@ def register(app: typer.Typer) -> None:
 
 
 def policies() -> None:
-    """List orders, allocators and placements, with their papers.
+    """List orders, allocators and placements, with their papers and parameters.
 
     Example: apportion policies
     """
     import inspect
 
-    from rich.console import Console
-    from rich.table import Table
-
+    from apportion.cli.listing import show
     from apportion.policies.registry import entries
 
-    table = Table("kind", "name", "what it does", "parameters", box=None, pad_edge=False)
+    blocks = []
     for entry in entries():
         cls = entry.load()
-        text = (inspect.getmodule(cls).__doc__ or "").strip().splitlines()
-        names = [p.removesuffix("_s") for p in inspect.signature(cls).parameters]
-        table.add_row(entry.kind, entry.name, _sentence(text), ", ".join(names))
-    Console().print(table)
-
-
-def _sentence(lines: list[str]) -> str:
-    first = " ".join(lines).split(". ")[0] if lines else ""
-    return first.rstrip(".")
+        module = inspect.getmodule(cls)
+        text = inspect.cleandoc((module.__doc__ if module else "") or "")
+        first, _, rest = text.partition("\n\n")
+        cited = _CITATION.search(" ".join(rest.split()))
+        names = [name.removesuffix("_s") for name in inspect.signature(cls).parameters]
+        facts = {"paper": cited[0] if cited else "", "parameters": ", ".join(names)}
+        blocks.append((entry.kind, entry.name, " ".join(first.split()), facts))
+    show(blocks)

@@ -15,12 +15,12 @@ def traces() -> None:
 
     Example: apportion traces
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from apportion.cli.listing import show
     from apportion.traces.registry import all_formats
 
-    table = Table("format", "what it is", "from", "example", box=None, pad_edge=False)
+    blocks = []
     for fmt in all_formats():
-        table.add_row(fmt.name, fmt.title, fmt.source, fmt.example)
-    Console().print(table)
+        paper = "" if fmt.paper == "-" else fmt.paper
+        facts = {"paper": paper, "from": fmt.source, "licence": fmt.licence, "example": fmt.example}
+        blocks.append(("formats", fmt.name, fmt.title, facts))
+    show(blocks)

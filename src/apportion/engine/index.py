@@ -9,9 +9,21 @@ from __future__ import annotations
 import numpy as np
 
 from apportion.engine.fit import fits
-from apportion.engine.jit import inner
+from apportion.engine.jit import compiled, inner
 from apportion.engine.layout import TIES_RANDOM
-from apportion.engine.world import call_score, changed, nodes, rooms, scores, slot_of, slots, tasks, winner
+from apportion.engine.world import (
+    SHAPE_SIGNATURE,
+    call_score,
+    call_shape,
+    changed,
+    nodes,
+    rooms,
+    scores,
+    slot_of,
+    slots,
+    tasks,
+    winner,
+)
 
 
 @inner
@@ -36,13 +48,20 @@ def draw(w, n):
 def current(w, shape):
     """Return the slot of a shape, up to date with every node."""
     k = slot_of(w)[shape]
+    if k >= 0 and slots(w)[k].synced == w.seen:
+        return np.int64(k)
+    return call_shape(w.sync_kernel, w, np.int64(shape))
+
+
+@compiled(SHAPE_SIGNATURE)
+def sync(w, shape):
+    """Bring the slot of a shape up to date and return it; a kernel of its own, so that it is compiled only once."""
+    k = np.int64(slot_of(w)[shape])
     if k < 0:
         k = _claim(w, shape)
         _rebuild(w, k, shape)
         return k
     behind = w.seen - slots(w)[k].synced
-    if behind == 0:
-        return k
     if behind > w.nodes_n or behind > w.changed_n:
         _rebuild(w, k, shape)
         return k

@@ -11,6 +11,7 @@ import numpy as np
 
 from apportion.engine import bits, loop
 from apportion.engine.encode import Encoded
+from apportion.engine.index import sync
 from apportion.engine.layout import (
     DONE,
     EASY,
@@ -143,6 +144,7 @@ class Engine:
             "device_kernel": placement.device,
             "job_key_kernel": order.kernel if by_job else by_submission,
             "share_key_kernel": order.kernel if by_share else by_service,
+            "sync_kernel": sync,
             "place_kernel": place,
             "room_kernel": room_for,
             "pass_kernel": _pass_of(order, settings),

@@ -186,6 +186,7 @@ NUMBERS = {
     "device_kernel": "i8",
     "job_key_kernel": "i8",
     "share_key_kernel": "i8",
+    "sync_kernel": "i8",
     "place_kernel": "i8",
     "room_kernel": "i8",
     "pass_kernel": "i8",
@@ -201,6 +202,8 @@ ROOT_T = nb.from_dtype(ROOT)
 KIND_T = nb.from_dtype(KIND)
 KIND_SIGNATURE = types.int64(ROOT_T, KIND_T)
 """Of `place` and `room_for`."""
+SHAPE_SIGNATURE = types.int64(ROOT_T, types.int64)
+"""Of `sync`: brings the index of a shape up to date."""
 PASS_SIGNATURE = types.int64(ROOT_T)
 """Of a scheduling pass: returns DONE or GROW."""
 
@@ -209,6 +212,7 @@ call_device = caller(DEVICE_SIGNATURE)
 call_job_key = caller(JOB_KEY_SIGNATURE)
 call_share_key = caller(SHARE_KEY_SIGNATURE)
 call_kind = caller(KIND_SIGNATURE)
+call_shape = caller(SHAPE_SIGNATURE)
 call_pass = caller(PASS_SIGNATURE)
 
 
