@@ -83,19 +83,19 @@ def test_wrong_usage_is_two(cli: Call, arguments: list[str]) -> None:
 def test_policies_lists_all_of_them(cli: Call) -> None:
     out = cli("policies").out
     for entry in entries():
-        assert re.search(rf"^{entry.kind} +{entry.name} ", out, re.MULTILINE), entry.name
+        assert re.search(rf"^  {entry.name}: ", out, re.MULTILINE), entry.name
 
 
 def test_traces_lists_every_format(cli: Call) -> None:
     out = cli("traces").out
     for name in FORMATS:
-        assert re.search(rf"^{name} ", out, re.MULTILINE), name
+        assert re.search(rf"^  {name}: ", out, re.MULTILINE), name
 
 
 def test_fetch_lists_what_there_is(cli: Call) -> None:
     out = cli("fetch").out
     for name in DOWNLOADS:
-        assert re.search(rf"^{name} ", out, re.MULTILINE), name
+        assert re.search(rf"^  {name}: ", out, re.MULTILINE), name
 
 
 def test_help_loads_neither_compiler_nor_tables() -> None:
