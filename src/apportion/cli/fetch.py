@@ -49,13 +49,12 @@ def fetch(
 
 
 def _list() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from apportion.cli.listing import show
     from apportion.traces.downloads import DOWNLOADS
 
-    table = Table("name", "what it is", "MB", "licence", box=None, pad_edge=False)
+    blocks = []
     for name, download in DOWNLOADS.items():
-        size = f"{download.size_mb:,.0f}" if download.size_mb else "?"
-        table.add_row(name, download.title, size, download.licence)
-    Console().print(table)
+        size = f"about {download.size_mb:,.0f} MB" if download.size_mb else ""
+        facts = {"size": size, "licence": download.licence, "from": download.source, "then": download.then}
+        blocks.append(("downloads", name, download.title, facts))
+    show(blocks)
