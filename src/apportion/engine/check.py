@@ -17,7 +17,7 @@ class InvariantError(ApportionError):
     """The engine did what no cluster can do: a bug of ours, never of the input."""
 
 
-def check_log(encoded: Encoded, log: Log, outside: Records | None = None) -> None:
+def check_log(encoded: Encoded, log: Log) -> None:
     """Verify that no device, CPU or memory was given twice, gangs were whole, and work was conserved.
 
     Raises
@@ -38,7 +38,7 @@ def check_log(encoded: Encoded, log: Log, outside: Records | None = None) -> Non
     if np.any(np.abs(placed - expected) > 1e-6 * expected):
         raise InvariantError("a gang was placed in part")
     _check_overlaps(runs)
-    _check_work(encoded, log)
+    _check_work(log)
     time, sign, put = _events(runs)
     bad = _replay(encoded.nodes.copy(), log.tasks, puts, time, sign, put)
     if bad >= 0:
@@ -52,7 +52,7 @@ def _check_overlaps(runs: Records) -> None:
         raise InvariantError("a job ran twice at once")
 
 
-def _check_work(encoded: Encoded, log: Log) -> None:
+def _check_work(log: Log) -> None:
     runs, jobs = log.runs, log.jobs
     state = jobs["state"]
     if np.any(np.isin(runs["job"], np.flatnonzero(state == REJECTED))):

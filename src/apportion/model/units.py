@@ -6,9 +6,7 @@ import re
 
 from apportion.model.errors import InputError
 
-WHOLE_GPU_MILLI = 1000
 SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-MIB = {"k": 1 / 1024, "m": 1.0, "g": 1024.0, "t": 1024.0**2, "p": 1024.0**3}
 
 _DURATION = re.compile(r"([0-9]*\.?[0-9]+)\s*([a-z]*)")
 

@@ -20,15 +20,11 @@ def timeline(result: Result) -> pl.DataFrame:
     Rejected jobs are not in it; several changes at one moment make one row.
     """
     runs = result.placements.filter("first")
-    jobs = result.jobs.with_row_index("job", offset=0)
-    waits = jobs.filter(pl.col("status") != "rejected")
+    waits = result.jobs.filter(pl.col("status") != "rejected")
     ends = result.placements.filter(pl.col("end_s").is_not_null())
     # a run that ends before its job does puts the job back into the queue
-    last_end = result.jobs["end_s"].to_numpy()[runs["job"].to_numpy()]
-    back = runs.filter((pl.Series(last_end) != pl.col("end_s")).fill_null(True) & pl.col("end_s").is_not_null())
-    back = runs.with_columns(job_end=pl.Series(last_end, dtype=pl.Float64).fill_nan(None)).filter(
-        pl.col("end_s").is_not_null() & (pl.col("job_end").is_null() | (pl.col("job_end") != pl.col("end_s")))
-    )
+    job_end = result.jobs["end_s"].gather(runs["job"])
+    back = runs.filter(pl.col("end_s").is_not_null() & pl.col("end_s").ne_missing(job_end))
     changes = [
         _changes(waits["submit_s"], pending=1),
         _changes(runs["start_s"], pending=-1, running=1),

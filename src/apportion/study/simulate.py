@@ -113,7 +113,7 @@ def simulate(
     log = engine.run(decide, progress)
     del engine, decide  # a million jobs' queues and heaps are not needed to describe the outcome
     if check:
-        check_log(encoded, log, outside)
+        check_log(encoded, log)
     how: dict[str, Any] = {"backfill": backfill, "granularity_s": settings.granularity_s, "seed": seed}
     if failures is not None:
         how["failures"] = failures
