@@ -172,9 +172,15 @@ def utilisation(node: Node) -> float:
     return round(100 * (gpu + cpu) / 2)
 
 
+def left_over(node: Node, shape: Shape) -> float:
+    """Return CPU and GPU left free behind a piece, each in units of a large node, halved."""
+    cpu = 0.5 * (node.free_cpu - shape.cpu) / 128_000
+    return cpu + 0.5 * (node.free_milli - shape.gpus * shape.milli) / (8 * WHOLE)
+
+
 SCORES: dict[str, Callable[[Node, Shape], float]] = {
     "first-fit": lambda node, shape: 0,
-    "best-fit": lambda node, shape: node.free_milli,
+    "best-fit": lambda node, shape: -math.trunc(100 * (1 - left_over(node, shape))),
     "worst-fit": lambda node, shape: -node.free_milli,
     "load-balance": lambda node, shape: utilisation(node),
     "spread": lambda node, shape: node.tasks,

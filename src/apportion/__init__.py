@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from apportion.model import ApportionError, Cluster, NodeEvents, Signal, Trace, Workload
     from apportion.model.cluster_spec import parse_cluster
     from apportion.study.compare import Study, compare
+    from apportion.study.fill import Filling, fill
     from apportion.study.result import Result
     from apportion.study.simulate import simulate
     from apportion.traces.registry import load
@@ -24,6 +25,8 @@ _HOME = {
     "simulate": "apportion.study.simulate",
     "compare": "apportion.study.compare",
     "Study": "apportion.study.compare",
+    "fill": "apportion.study.fill",
+    "Filling": "apportion.study.fill",
     "Result": "apportion.study.result",
     "parse_cluster": "apportion.model.cluster_spec",
     "Workload": "apportion.model",
@@ -40,6 +43,7 @@ _HOME = {
 __all__ = [
     "ApportionError",
     "Cluster",
+    "Filling",
     "NodeEvents",
     "Result",
     "Signal",
@@ -48,6 +52,7 @@ __all__ = [
     "Workload",
     "compare",
     "device_kernel",
+    "fill",
     "job_key_kernel",
     "load",
     "parse_cluster",

@@ -15,13 +15,13 @@ from apportion.engine.jit import compiled, inner
 from apportion.engine.layout import DONE, GROW, KEY_JOB
 from apportion.engine.moves import commit, dequeue, has_room_to_log, start, unplace
 from apportion.engine.passes import any_kind_fits, sorted_pending
+from apportion.engine.scoring import best_of, device_of
 from apportion.engine.sorting import sorted_by
 from apportion.engine.world import (
     PASS_SIGNATURE,
     active,
     ahead,
     call_kind,
-    call_score,
     job_at,
     jobs,
     kinds,
@@ -121,20 +121,14 @@ def _put_ahead(w, later, kind):
     chosen = np.empty(kind.pieces, np.int64)
     for piece in range(kind.pieces):
         task = tasks(w)[kind.shape if piece < kind.count else kind.rest]
-        best = -1
-        low = np.inf
-        for n in range(later.size):
-            if fits(later[n], task) > 0:
-                s = call_score(w.score_kernel, later[n], task)
-                if best < 0 or s < low:
-                    best, low = n, s
+        best = best_of(w, later, task)
         if best < 0:
             for p in range(piece):
                 undo = tasks(w)[kind.shape if p < kind.count else kind.rest]
                 give_back(later[chosen[p]], undo, masks[p])
             return False
         chosen[piece] = best
-        masks[piece] = take(later[best], task, w.device_kernel)
+        masks[piece] = take(later[best], task, device_of(w, later[best], task))
     return True
 
 
@@ -186,5 +180,5 @@ def _beside_head(w, later, kind):
                 back = puts(w)[first + p]
                 give_back(later[back.node], tasks(w)[back.shape], masks[p])
             return False
-        masks[piece] = take(later[put.node], task, w.device_kernel)
+        masks[piece] = take(later[put.node], task, device_of(w, later[put.node], task))
     return True

@@ -12,10 +12,10 @@ import polars as pl
 from apportion.engine.fit import fits, take
 from apportion.engine.jit import entry
 from apportion.engine.layout import I4, I8, NODE, TASK, U1, Records
-from apportion.engine.plan import best_fit_device
 from apportion.engine.world import KIND
 from apportion.model.cluster import Cluster
 from apportion.model.errors import InputError
+from apportion.model.hardware import watts_of
 from apportion.model.workload import Workload
 
 NOWHERE = 1 << 62
@@ -34,7 +34,8 @@ class Encoded:
     kinds: `KIND` records, the distinct classes. kind, part, user, group: i4[jobs].
     reach: u1[parts, nodes]. quota: i8[parts], milli-GPU a partition may use. milli: i8[jobs].
     rejected: bool[jobs], what would not fit even the empty cluster.
-    users, groups: names by number.
+    users, groups, models: names by number. owners: how many of the groups own nodes, 0 = the cluster is not divided.
+    workload: what was encoded.
     """
 
     nodes: Records
@@ -50,6 +51,9 @@ class Encoded:
     rejected: npt.NDArray[np.bool_]
     users: list[str]
     groups: list[str]
+    models: list[str]
+    owners: int
+    workload: Workload
 
 
 def encode(workload: Workload, cluster: Cluster) -> Encoded:
@@ -78,8 +82,7 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
     shapes: dict[tuple[int, ...], int] = {}
     kinds = np.zeros(max(distinct.height, 1), KIND)
     for k, row in enumerate(distinct.iter_rows(named=True)):
-        mask = _mask(row["models"], models)
-        owner = -1 if not divided else (row["part"] if row["part"] < len(owners) else OPEN_ONLY)
+        mask, owner = model_bits(row["models"], models), group_of(row["part"], len(owners))
         demand_of = (row["gpus"], row["gpu_milli"], row["cpu_milli"], row["memory_mib"])
         kinds[k] = make_kind(nodes, shapes, row["tasks"], demand_of, mask, owner)
     tasks = np.zeros(max(len(shapes), 1), TASK)
@@ -100,6 +103,9 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
         impossible[kind] if len(kind) else np.zeros(0, np.bool_),
         users,
         groups,
+        models,
+        len(owners),
+        workload,
     )
 
 
@@ -135,6 +141,9 @@ def encode_nodes(cluster: Cluster, models: list[str]) -> tuple[Records, list[str
     nodes["up"] = 1
     nodes["pooled"] = table["pooled"].to_numpy()
     nodes["index"] = np.arange(table.height)
+    watts = {name: watts_of(name) for name in [None, *models]}
+    nodes["idle_w"] = [watts[name][0] for name in table["gpu_model"]]
+    nodes["max_w"] = [watts[name][1] for name in table["gpu_model"]]
     racks = table["rack"].drop_nulls().unique(maintain_order=True).to_list()
     for field, column, names in (
         ("model", "gpu_model", models),
@@ -195,7 +204,15 @@ def _numbers(names: pl.Series, first: list[str]) -> tuple[I4, list[str]]:
     return number.to_numpy(), known
 
 
-def _mask(text: str, models: list[str]) -> int:
+def group_of(part: int, owners: int) -> int:
+    """Return the group whose nodes the tasks of a partition may use: -1 = the cluster is not divided."""
+    if owners == 0:
+        return -1
+    return part if part < owners else OPEN_ONLY
+
+
+def model_bits(text: str, models: list[str]) -> int:
+    """Return the bit set of the GPU models in `A|B|C`, 0 = any."""
     if not text:
         return 0
     mask = 0
@@ -205,13 +222,13 @@ def _mask(text: str, models: list[str]) -> int:
 
 
 @entry
-def _fits_empty(nodes, tasks, kind, device):
+def _fits_empty(nodes, tasks, kind):
     for piece in range(kind.pieces):
         task = tasks[kind.shape if piece < kind.count else kind.rest]
         placed = False
         for n in range(nodes.size):
             if fits(nodes[n], task) > 0:
-                take(nodes[n], task, device)
+                take(nodes[n], task, -1)
                 placed = True
                 break
         if not placed:
@@ -235,4 +252,4 @@ def fits_empty(nodes: Records, tasks: Records, kind: Any) -> bool:
     # counting is exact but for a smaller last piece, and for shares of several devices, which the device rule may not
     # pack as tightly as they could be
     shares = task["gpus"] > 1 and task["milli"] < 1000
-    return bool((kind["rest"] < 0 and not shares) or _fits_empty(nodes.copy(), tasks, kind, best_fit_device.address))
+    return bool((kind["rest"] < 0 and not shares) or _fits_empty(nodes.copy(), tasks, kind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apportion.engine.jit import inner
 from apportion.engine.layout import UNBOUNDED
-from apportion.engine.world import call_device
+from apportion.model.cluster import MAX_DEVICES
 
 
 @inner
@@ -55,11 +55,27 @@ def _gangs_of_shares(node, task, most):
 
 
 @inner
+def shares_one(node, task):
+    """Say whether the task shares one device, so that a device rule has a choice."""
+    return task.gpus == 1 and task.milli < 1000 and not node.pooled
+
+
+@inner
+def _greet(node, task, sign):
+    if task.gpus > 0:
+        node.guests[0 if task.milli < 1000 else min(task.gpus, MAX_DEVICES)] += sign
+
+
+@inner
 def take(node, task, device):
-    """Allocate one task; return the bit set of its devices (0 in a pool). `device`: address of the device rule."""
+    """Allocate one task; return the bit set of its devices (0 in a pool).
+
+    device: the one a task that shares one gets, -1 = the fullest that has enough.
+    """
     node.free_cpu -= task.cpu
     node.free_memory -= task.memory
     node.tasks += 1
+    _greet(node, task, 1)
     need = task.gpus * task.milli
     node.free_milli -= need
     if node.pooled or need == 0:
@@ -77,7 +93,7 @@ def take(node, task, device):
         node.idle -= task.gpus
         return mask
     while left > 0:
-        d = call_device(device, node, task) if task.gpus == 1 else _fullest_device(node, task, mask)
+        d = device if device >= 0 and task.gpus == 1 else fullest_device(node, task, mask)
         if node.free[d] == 1000:
             node.idle -= 1
         node.free[d] -= task.milli
@@ -87,7 +103,8 @@ def take(node, task, device):
 
 
 @inner
-def _fullest_device(node, task, used):
+def fullest_device(node, task, used):
+    """Return the device with the least free among those with enough, without those in the bit set `used`."""
     best = -1
     for d in range(node.gpus):
         if (used >> d) & 1 == 0 and node.free[d] >= task.milli and (best < 0 or node.free[d] < node.free[best]):
@@ -101,6 +118,7 @@ def give_back(node, task, mask):
     node.free_cpu += task.cpu
     node.free_memory += task.memory
     node.tasks -= 1
+    _greet(node, task, -1)
     node.free_milli += task.gpus * task.milli
     d = 0
     while mask != 0:
@@ -118,6 +136,7 @@ def take_again(node, task, mask):
     node.free_cpu -= task.cpu
     node.free_memory -= task.memory
     node.tasks += 1
+    _greet(node, task, 1)
     node.free_milli -= task.gpus * task.milli
     d = 0
     while mask != 0:

@@ -10,15 +10,17 @@ import numpy as np
 
 from apportion.engine.fit import fits
 from apportion.engine.jit import compiled, inner
-from apportion.engine.layout import TIES_RANDOM
+from apportion.engine.layout import TIES_RANDOM, TIES_SECOND
+from apportion.engine.scoring import score_of, second_of
 from apportion.engine.world import (
     SHAPE_SIGNATURE,
-    call_score,
     call_shape,
     changed,
+    changed_at,
     nodes,
     rooms,
     scores,
+    seconds,
     slot_of,
     slots,
     tasks,
@@ -30,6 +32,7 @@ from apportion.engine.world import (
 def touch(w, node):
     """Note that a node changed."""
     changed(w)[w.seen % w.changed_n] = node
+    changed_at(w)[node] = w.seen
     w.seen += 1
 
 
@@ -67,7 +70,9 @@ def sync(w, shape):
         return k
     ring = w.changed_n
     for v in range(slots(w)[k].synced, w.seen):
-        _refresh(w, k, shape, changed(w)[v % ring])
+        n = changed(w)[v % ring]
+        if changed_at(w)[n] == v:  # else it changed again, and its turn comes then
+            _refresh(w, k, shape, n)
     slots(w)[k].synced = w.seen
     return k
 
@@ -93,28 +98,32 @@ def _claim(w, shape):
 def _rebuild(w, k, shape):
     task = tasks(w)[shape]
     room = rooms(w)[k * w.nodes_n : (k + 1) * w.nodes_n]
-    score_of = scores(w)[k * w.leaves : (k + 1) * w.leaves]
+    at = k * w.leaves
     total = 0
     for n in range(w.nodes_n):
         node = nodes(w)[n]
         room[n] = fits(node, task)
         total += room[n]
-        score_of[n] = call_score(w.score_kernel, node, task) if room[n] > 0 else np.inf
+        scores(w)[at + n] = score_of(w, node, task) if room[n] > 0 else np.inf
+        if w.ties == TIES_SECOND and room[n] > 0:
+            seconds(w)[at + n] = second_of(w, node, task)
     slots(w)[k].total = total
-    best = winner(w)[k * w.leaves : (k + 1) * w.leaves]
     for v in range(w.leaves - 1, 0, -1):
-        best[v] = _better(score_of, best, v)
+        winner(w)[at + v] = _better(w, at, v)
     slots(w)[k].synced = w.seen
 
 
 @inner
-def _better(score_of, best, v):
-    """Return the winner of tree position v, the leaves standing below position `len(best)`."""
-    leaves = best.size
+def _better(w, at, v):
+    """Return the winner of position v of the tree that begins at `at`; the leaves stand below position `leaves`."""
+    leaves = w.leaves
     left, right = 2 * v, 2 * v + 1
-    a = left - leaves if left >= leaves else best[left]
-    b = right - leaves if right >= leaves else best[right]
-    return a if score_of[a] <= score_of[b] else b
+    a = left - leaves if left >= leaves else np.int64(winner(w)[at + left])
+    b = right - leaves if right >= leaves else np.int64(winner(w)[at + right])
+    low, high = scores(w)[at + a], scores(w)[at + b]
+    if low == high and w.ties == TIES_SECOND:
+        low, high = seconds(w)[at + a], seconds(w)[at + b]
+    return a if low <= high else b
 
 
 @inner
@@ -129,37 +138,41 @@ def _refresh(w, k, shape, n):
         rooms(w)[at] = room
     elif room == 0:
         return
-    s = call_score(w.score_kernel, node, task) if room > 0 else np.inf
-    if s == scores(w)[k * w.leaves + n]:
+    s = score_of(w, node, task) if room > 0 else np.inf
+    at = k * w.leaves
+    same = s == scores(w)[at + n]
+    if w.ties == TIES_SECOND and room > 0:
+        second = second_of(w, node, task)
+        same = same and second == seconds(w)[at + n]
+        seconds(w)[at + n] = second
+    if same:
         return
-    score_of = scores(w)[k * w.leaves : (k + 1) * w.leaves]
-    score_of[n] = s
-    best = winner(w)[k * w.leaves : (k + 1) * w.leaves]
+    scores(w)[at + n] = s
     v = (w.leaves + n) >> 1
     while v >= 1:
-        top = _better(score_of, best, v)
-        if best[v] == top and top != n:
+        top = _better(w, at, v)
+        if winner(w)[at + v] == top and top != n:
             return
-        best[v] = top
+        winner(w)[at + v] = top
         v >>= 1
 
 
 @inner
 def best_node(w, k):
-    """Return the node with the smallest score in slot k (ties: the first, or any), or -1."""
+    """Return the node with the smallest score in slot k, or -1; see `TIES_FIRST` and the like for equal ones."""
     if slots(w)[k].total == 0:
         return -1
     best = np.int64(winner(w)[k * w.leaves + 1]) if w.leaves > 1 else np.int64(0)
     if w.ties != TIES_RANDOM:
         return best
-    score_of = scores(w)[k * w.leaves : k * w.leaves + w.nodes_n]
-    low = score_of[best]
+    by_node = scores(w)[k * w.leaves : k * w.leaves + w.nodes_n]
+    low = by_node[best]
     equal = 0
     for n in range(w.nodes_n):
-        equal += score_of[n] == low
+        equal += by_node[n] == low
     pick = draw(w, equal)
     for n in range(w.nodes_n):
-        if score_of[n] == low:
+        if by_node[n] == low:
             if pick == 0:
                 return n
             pick -= 1

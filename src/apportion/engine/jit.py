@@ -82,6 +82,11 @@ class Kernel:
             return cfunc(self.signature)(self.function)
 
     @property
+    def arguments(self) -> int:
+        """How many arguments it takes."""
+        return len(self.signature.args)
+
+    @property
     def address(self) -> int:
         """Where the compiled function is; valid as long as this object lives."""
         return int(self._compiled.address)
@@ -101,7 +106,7 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Kernel]:
 
 
 def caller(signature: Any) -> Any:
-    """Return a compiled `call(address, ...)` for functions of one or two arguments of that signature."""
+    """Return a compiled `call(address, ...)` for functions of one to three arguments of that signature."""
 
     def codegen(context: Any, builder: Any, sig: Any, values: Any) -> Any:
         arguments = [context.get_value_type(t) for t in signature.args]
@@ -113,19 +118,18 @@ def caller(signature: Any) -> Any:
         ]
         return builder.call(function, given)
 
-    if len(signature.args) == 1:
+    whole = signature.return_type(types.int64, *signature.args)
 
-        @intrinsic
-        def call(typingctx: Any, address: Any, a: Any) -> Any:
-            return signature.return_type(types.int64, *signature.args), codegen
+    def call(typingctx: Any, address: Any, a: Any) -> Any:
+        return whole, codegen
 
-        return call
-
-    @intrinsic
     def call_two(typingctx: Any, address: Any, a: Any, b: Any) -> Any:
-        return signature.return_type(types.int64, *signature.args), codegen
+        return whole, codegen
 
-    return call_two
+    def call_three(typingctx: Any, address: Any, a: Any, b: Any, c: Any) -> Any:
+        return whole, codegen
+
+    return intrinsic((call, call_two, call_three)[len(signature.args) - 1])
 
 
 def array_of(root: Any, name: str, dtype: Any) -> Any:

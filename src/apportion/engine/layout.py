@@ -31,7 +31,10 @@ NODE = np.dtype(
         ("up", "i8"),  # 0 while failed
         ("pooled", "i8"),  # 1 = its GPUs are one divisible amount
         ("index", "i8"),  # position in the cluster's table
+        ("idle_w", "f8"),  # watts of a device nobody uses
+        ("max_w", "f8"),  # watts of a device in use
         ("free", "i4", (MAX_DEVICES,)),  # milli-GPU not allocated, by device (unused when pooled)
+        ("guests", "i4", (MAX_DEVICES + 1,)),  # tasks that use k devices; [0] = that share one
     ],
     align=True,
 )
@@ -48,6 +51,27 @@ TASK = np.dtype(
     ],
     align=True,
 )
+
+TARGET = np.dtype(
+    [
+        ("cpu", "i8"),
+        ("milli", "i8"),  # milli-GPU of each device, 0 = no GPU
+        ("gpus", "i8"),
+        ("models", "i8"),  # bit set of allowed GPU models, 0 = any
+        ("group", "i8"),
+        ("level", "i8"),  # position of `milli` among the distinct ones
+        ("share", "f8"),  # of all tasks; the shares of a target workload add up to 1
+    ],
+    align=True,
+)
+"""A typical task: one class of the workload against which fragmentation is measured."""
+
+LEVEL = np.dtype([("milli", "i8"), ("devices", "i8"), ("rest", "i8")], align=True)
+"""A distinct `milli` of the typical tasks and, of the node looked at, how many devices have that much free and how much
+is free on the others."""
+
+TERM = np.dtype([("kernel", "i8"), ("wide", "i8"), ("weight", "f8")], align=True)
+"""One score of a weighted sum: its address, whether it looks at the whole run, and its weight."""
 
 JOB = np.dtype(
     [
@@ -78,6 +102,10 @@ SHARE = np.dtype(
     align=True,
 )
 
+BUCKETS = ("q1", "q2", "q3", "q4", "xl", "xr", "no_access")
+"""Where free GPU goes, by what keeps a typical task from using it (Weng et al., ATC 2023): GPU and CPU lack, GPU lacks,
+nothing lacks, CPU lacks, the task asks for no GPU (CPU enough, or not), the GPU model is not allowed."""
+
 NODE_T = nb.from_dtype(NODE)
 TASK_T = nb.from_dtype(TASK)
 JOB_T = nb.from_dtype(JOB)
@@ -96,8 +124,8 @@ SHARE_KEY_SIGNATURE = types.float64(SHARE_T, types.float64)
 SKIP, STRICT, EASY = 0, 1, 2
 # how the order's keys come to be
 KEY_STATIC, KEY_SHARE, KEY_JOB, KEY_PREEMPTIVE, KEY_NONE = 0, 1, 2, 3, 4
-# ties between nodes of equal score
-TIES_FIRST, TIES_RANDOM = 0, 1
+# ties between nodes of equal score: the first of the table, any, or the one with the smaller second score
+TIES_FIRST, TIES_RANDOM, TIES_SECOND = 0, 1, 2
 # what the loop returns
 DONE, GROW, ROUND, PAUSE = 0, 1, 2, 3
 # job states

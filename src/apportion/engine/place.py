@@ -7,6 +7,7 @@ import numpy as np
 from apportion.engine.fit import give_back, take
 from apportion.engine.index import best_node, current, touch
 from apportion.engine.jit import compiled
+from apportion.engine.scoring import device_of
 from apportion.engine.world import KIND_SIGNATURE, nodes, puts, slots, tasks
 
 
@@ -38,7 +39,8 @@ def place(w, kind):
                 touch(w, put.node)
             return 0
         put = puts(w)[first + piece]
-        put.mask = take(nodes(w)[n], tasks(w)[shape], w.device_kernel)
+        node, task = nodes(w)[n], tasks(w)[shape]
+        put.mask = take(node, task, device_of(w, node, task))
         put.node = n
         put.shape = shape
         touch(w, n)

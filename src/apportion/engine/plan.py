@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,17 +22,26 @@ from apportion.engine.layout import (
     SCORE_SIGNATURE,
     SHARE_KEY_SIGNATURE,
     TIES_FIRST,
+    Records,
 )
+from apportion.engine.world import WIDE_DEVICE_SIGNATURE, WIDE_SCORE_SIGNATURE
 
 
 def score_kernel(function: Callable[..., Any]) -> Kernel:
-    """Compile `score(node, task) -> float`: among the nodes that fit, the smallest score gets the task."""
-    return compiled(SCORE_SIGNATURE)(function)
+    """Compile `score(node, task) -> float`: among the nodes that fit, the smallest score gets the task.
+
+    Written `score(w, node, task)` it also sees the run, such as its typical tasks (`apportion.engine.world`).
+    """
+    return compiled(WIDE_SCORE_SIGNATURE if _is_wide(function) else SCORE_SIGNATURE)(function)
 
 
 def device_kernel(function: Callable[..., Any]) -> Kernel:
-    """Compile `device(node, task) -> int`: the device a task that shares one gets."""
-    return compiled(DEVICE_SIGNATURE)(function)
+    """Compile `device(node, task) -> int`, or `device(w, node, task)`: the device a task that shares one gets."""
+    return compiled(WIDE_DEVICE_SIGNATURE if _is_wide(function) else DEVICE_SIGNATURE)(function)
+
+
+def _is_wide(function: Callable[..., Any]) -> bool:
+    return len(inspect.signature(function).parameters) == 3
 
 
 def job_key_kernel(function: Callable[..., Any]) -> Kernel:
@@ -99,11 +109,27 @@ class OrderPlan:
 
 @dataclass(frozen=True)
 class PlacementPlan:
-    """Which node and which device a task gets."""
+    """Which node and which device a task gets.
+
+    Parameters
+    ----------
+    score: the smallest wins. device: for a task that shares one. ties: between nodes of equal score, `TIES_FIRST`,
+        `TIES_RANDOM` or, by the score `second`, `TIES_SECOND`.
+    weight, others: of a weighted sum, the weight of `score` and the further scores with theirs.
+    points: whether the score is minus a number of points from 0 to 100, so that it can be part of a sum.
+    popularity: share of all tasks that the typical ones make up, where a score looks at them; None = none does.
+    tables: returns what the scores find in `tables(w)`, f8, from the idle `NODE` and the `TARGET` records.
+    """
 
     score: Kernel = first_node
     device: Kernel = best_fit_device
     ties: int = TIES_FIRST
+    second: Kernel | None = None
+    weight: float = 1.0
+    others: tuple[tuple[float, Kernel], ...] = ()
+    points: bool = False
+    popularity: float | None = None
+    tables: Callable[[Records, Records], F8] | None = None
 
 
 @dataclass(frozen=True)

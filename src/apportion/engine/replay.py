@@ -13,7 +13,8 @@ import numpy as np
 from apportion.engine.fit import fits, give_back, take
 from apportion.engine.jit import entry, inner
 from apportion.engine.layout import I8, Records
-from apportion.engine.world import call_score
+from apportion.engine.scoring import best_of, device_of
+from apportion.engine.state import State
 
 FITS, CAPACITY, FRAGMENTATION, CPU, MEMORY, CPU_AND_MEMORY, GROUP, DOWN = range(8)
 """What a step says of the job: it would fit, or the first thing it lacks."""
@@ -48,7 +49,7 @@ class Demand:
     variants: `TASK` records, one for each of `FULL` ... `REPAIRED`. rests: the same for its smaller last piece, or
     none.
     count: pieces without the last. milli: milli-GPU of all. tried: whether counting the pieces that fit each node is
-        not enough and they have to be placed one by one. score, device: addresses of the placement's kernels.
+        not enough and they have to be placed one by one. state: of a run under the same placement.
     """
 
     variants: Records
@@ -56,11 +57,10 @@ class Demand:
     count: int
     milli: int
     tried: bool
-    score: int
-    device: int
+    state: State
 
     @classmethod
-    def of(cls, nodes: Records, tasks: Records, kind: Records, score: int, device: int) -> Demand:
+    def of(cls, nodes: Records, tasks: Records, kind: Records, state: State) -> Demand:
         """Return the demand of a class of jobs."""
         task = tasks[kind["shape"]]
         rest = tasks[kind["rest"] : kind["rest"] + 1] if kind["rest"] >= 0 else tasks[:0]
@@ -68,7 +68,7 @@ class Demand:
         tried = shared or (rest.size > 0 and (task["milli"] != 1000 or bool(nodes["pooled"].any())))
         return cls(
             _variants(task), _variants(rest[0]) if rest.size else rest, int(kind["count"]), int(kind["milli"]),
-            bool(tried), score, device,
+            bool(tried), state,
         )  # fmt: skip
 
 
@@ -106,8 +106,8 @@ def replay(nodes: Records, access: I8, demand: Demand, changes: Records, upto: I
     """
     out = np.zeros((4, wanted.size), np.int64)
     _replay(
-        nodes.copy(), access, demand.variants, demand.rests, demand.count, demand.milli, demand.tried,
-        demand.score, demand.device, changes, upto, wanted, out,
+        demand.state.root, nodes.copy(), access, demand.variants, demand.rests, demand.count, demand.milli,
+        demand.tried, changes, upto, wanted, out,
     )  # fmt: skip
     return Steps(*out)
 
@@ -148,7 +148,7 @@ def _count(nodes, n, variants, rests, room, last, totals, last_totals):
 
 
 @inner
-def _place_all(nodes, task, rests, v, count, score, device):
+def _place_all(w, nodes, task, rests, v, count):
     """Place the pieces one by one as the engine does, take them off again, and say whether all found a node."""
     pieces = count + (1 if rests.size else 0)
     masks = np.empty(pieces, np.int64)
@@ -156,17 +156,11 @@ def _place_all(nodes, task, rests, v, count, score, device):
     placed = 0
     while placed < pieces:
         piece = task if placed < count else rests[v]
-        best = -1
-        low = np.inf
-        for n in range(nodes.size):
-            if fits(nodes[n], piece) > 0:
-                s = call_score(score, nodes[n], piece)
-                if best < 0 or s < low:
-                    best, low = n, s
+        best = best_of(w, nodes, piece)
         if best < 0:
             break
         chosen[placed] = best
-        masks[placed] = take(nodes[best], piece, device)
+        masks[placed] = take(nodes[best], piece, device_of(w, nodes[best], piece))
         placed += 1
     for p in range(placed):
         give_back(nodes[chosen[p]], task if p < count else rests[v], masks[p])
@@ -174,11 +168,11 @@ def _place_all(nodes, task, rests, v, count, score, device):
 
 
 @inner
-def _fits_with(nodes, v, variants, rests, count, tried, score, device, totals, last_totals):
+def _fits_with(w, nodes, v, variants, rests, count, tried, totals, last_totals):
     if totals[v] < count:
         return False
     if tried and v != REPAIRED:
-        return _place_all(nodes, variants[v], rests, v, count, score, device)
+        return _place_all(w, nodes, variants[v], rests, v, count)
     return rests.size == 0 or totals[v] > count or last_totals[v] > 0
 
 
@@ -212,7 +206,8 @@ def _most(nodes, room, access, task, code):
 
 
 @entry
-def _replay(nodes, access, variants, rests, count, milli, tried, score, device, changes, upto, wanted, out):
+def _replay(root, nodes, access, variants, rests, count, milli, tried, changes, upto, wanted, out):
+    w = root[0]
     room = np.zeros((variants.size, nodes.size), np.int64)
     last = np.zeros((variants.size, nodes.size), np.int64)
     totals = np.zeros(variants.size, np.int64)
@@ -245,7 +240,7 @@ def _replay(nodes, access, variants, rests, count, milli, tried, score, device, 
         found = np.zeros(variants.size, np.bool_)
         for v in range(variants.size):
             if v == FULL or (not found[FULL] and (v != REPAIRED or down > 0)):
-                found[v] = _fits_with(nodes, v, variants, rests, count, tried, score, device, totals, last_totals)
+                found[v] = _fits_with(w, nodes, v, variants, rests, count, tried, totals, last_totals)
         if found[FULL]:
             code = FITS
         elif found[REPAIRED]:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from apportion.engine import loop
 from apportion.engine.encode import Encoded, make_kind
 from apportion.engine.layout import F8, I8, PENDING, RUNNING, TASK, Records
-from apportion.engine.run import Engine, index_arrays
+from apportion.engine.run import Engine
+from apportion.engine.state import index_arrays
 from apportion.engine.world import KIND
 
 
@@ -153,7 +154,7 @@ class Rounds:
         row = make_kind(engine.arrays["nodes"], self._shapes, 1, demand, int(task["models"]), int(task["group"]))
         if len(self._shapes) > engine.arrays["tasks"].size:
             tasks = np.array(list(self._shapes), TASK)
-            for name, array in index_arrays(engine.arrays["nodes"], tasks).items():
+            for name, array in index_arrays(engine.arrays["nodes"], tasks, engine.arrays["seconds"].size > 0).items():
                 if name != "nodes":
                     engine.attach(name, array)
             engine.root["seen"] = 0

@@ -11,7 +11,6 @@ import numpy as np
 
 from apportion.engine import bits, loop
 from apportion.engine.encode import Encoded
-from apportion.engine.index import sync
 from apportion.engine.layout import (
     DONE,
     EASY,
@@ -29,19 +28,16 @@ from apportion.engine.layout import (
     SKIP,
     Records,
 )
-from apportion.engine.place import place, room_for
 from apportion.engine.plan import OrderPlan, PlacementPlan, Settings, by_service, by_submission
+from apportion.engine.state import State
 from apportion.engine.world import (
-    ARRAYS,
     END,
     EXTRA,
     OUTSIDE,
     PART,
     PUT,
     QUEUE,
-    ROOT,
     RUN,
-    SLOT,
     TABLE,
     WAITER,
 )
@@ -87,17 +83,13 @@ class Times:
     preemptible: Any
 
 
-class Engine:
+class Engine(State):
     """One run of a workload on a cluster under an order (or an allocator) and a placement.
 
     Parameters
     ----------
     encoded, times: what runs where. order, placement, settings: how.
     outside: failures and repairs (`OUTSIDE` records, ascending).
-
-    Attributes
-    ----------
-    root: one `ROOT` record, the numbers of the run and the addresses of its arrays. arrays: the arrays by name.
     """
 
     def __init__(
@@ -109,50 +101,27 @@ class Engine:
         settings: Settings,
         outside: Records | None = None,
     ) -> None:
-        self.root: Records = np.zeros(1, ROOT)
-        self.arrays: dict[str, Any] = {}
-        self._set_kernels(order, placement, settings)
+        super().__init__(encoded, placement, settings.seed)
+        self._set_order(order, settings)
         jobs = _jobs(encoded, times, order, settings)
-        self._set_numbers(times, order, placement, settings)
+        self._set_numbers(times, order, settings)
         for name, array in (
-            _logs(jobs, encoded, order)
-            | _queues(jobs, times, order, settings)
-            | index_arrays(encoded.nodes, encoded.tasks)
-            | _sharing(jobs, encoded, order)
+            _logs(jobs, encoded, order) | _queues(jobs, times, order, settings) | _sharing(jobs, encoded, order)
         ).items():
             self.attach(name, array)
         self.attach("jobs", jobs)
         self.attach("extra", _extra(encoded, times))
-        self.attach("kinds", encoded.kinds.copy())
         self.attach("outside", np.zeros(0, OUTSIDE) if outside is None else outside)
         self.attach("reach", encoded.reach.ravel())
-        self.root["leaves"] = _leaves(encoded.nodes.size)
 
-    def attach(self, name: str, array: Records) -> None:
-        """Make `array` the run's array called `name`."""
-        array = np.ascontiguousarray(array, ARRAYS[name])
-        self.arrays[name] = array
-        self.root[name] = array.ctypes.data
-        self.root[f"{name}_n"] = array.size
-
-    def _set_kernels(self, order: OrderPlan, placement: PlacementPlan, settings: Settings) -> None:
-        # the kernels are kept on the object: the run only knows their addresses
+    def _set_order(self, order: OrderPlan, settings: Settings) -> None:
         by_job = order.mode in (KEY_PREEMPTIVE, KEY_JOB) and order.kernel is not None
         by_share = order.mode == KEY_SHARE and order.kernel is not None
-        self._kernels = {
-            "score_kernel": placement.score,
-            "device_kernel": placement.device,
-            "job_key_kernel": order.kernel if by_job else by_submission,
-            "share_key_kernel": order.kernel if by_share else by_service,
-            "sync_kernel": sync,
-            "place_kernel": place,
-            "room_kernel": room_for,
-            "pass_kernel": _pass_of(order, settings),
-        }
-        for name, kernel in self._kernels.items():
-            self.root[name] = kernel.address
+        self.call("job_key_kernel", order.kernel if by_job else by_submission)
+        self.call("share_key_kernel", order.kernel if by_share else by_service)
+        self.call("pass_kernel", _pass_of(order, settings))
 
-    def _set_numbers(self, times: Times, order: OrderPlan, placement: PlacementPlan, settings: Settings) -> None:
+    def _set_numbers(self, times: Times, order: OrderPlan, settings: Settings) -> None:
         first = min(0.0, float(times.submit.min())) if times.submit.size else 0.0
         numbers = {
             "now": first,
@@ -162,10 +131,8 @@ class Engine:
             "granularity": settings.granularity_s,
             "checkpoint_interval": settings.checkpoint_interval_s,
             "quantum": order.quantum_s,
-            "random": (settings.seed * 0x9E3779B97F4A7C15 + 0x1234567) % (1 << 64),
             "backfill": settings.backfill,
             "mode": order.mode,
-            "ties": placement.ties,
             "conserve": order.conserve,
             "queued_first": order.queued_first,
             "refresh": order.refresh,
@@ -174,10 +141,6 @@ class Engine:
         }
         for name, value in numbers.items():
             self.root[name] = value
-
-    def number(self, name: str) -> float:
-        """Return a number of the run, such as `now` or `running_count`."""
-        return float(self.root[name][0])
 
     def step(self) -> int:
         """Go on until something needs an answer; return `DONE`, `ROUND` or `PAUSE`."""
@@ -247,10 +210,6 @@ def _pass_of(order: OrderPlan, settings: Settings) -> Any:
     return passes.pass_keys if order.mode == KEY_JOB else passes.pass_heads
 
 
-def _leaves(nodes: int) -> int:
-    return 1 << max(nodes - 1, 0).bit_length()
-
-
 def _jobs(encoded: Encoded, times: Times, order: OrderPlan, settings: Settings) -> Records:
     jobs = np.zeros(len(encoded.kind), TABLE)
     jobs["submit"], jobs["work"], jobs["estimate"] = times.submit, times.work, times.estimate
@@ -300,24 +259,6 @@ def _sharing(jobs: Records, encoded: Encoded, order: OrderPlan) -> dict[str, Rec
     parts["first"] = np.concatenate([[0], np.cumsum(in_part)[:-1]])
     waiting = np.zeros(jobs.size if order.mode == KEY_PREEMPTIVE else 0, WAITER)
     return {"shares": shares, "parts": parts, "waiting": waiting}
-
-
-def index_arrays(nodes: Records, tasks: Records, memory_bytes: int = 256 << 20) -> dict[str, Records]:
-    """Return the arrays of `engine.index`: a slot for every shape, or as many as fit in `memory_bytes`."""
-    leaves = _leaves(nodes.size)
-    count = max(1, min(tasks.size, memory_bytes // (16 * leaves)))
-    slots = np.zeros(count, SLOT)
-    slots["shape"] = -1
-    return {
-        "nodes": nodes.copy(),
-        "tasks": tasks,
-        "slot_of": np.full(tasks.size, -1, np.int32),
-        "slots": slots,
-        "changed": np.zeros(max(64, 2 * nodes.size), np.int32),
-        "rooms": np.zeros(count * nodes.size, np.int32),
-        "scores": np.full(count * leaves, np.inf),
-        "winner": np.zeros(count * leaves, np.int32),
-    }
 
 
 def _rank(keys: F8) -> Any:

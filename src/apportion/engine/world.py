@@ -13,11 +13,16 @@ from apportion.engine.layout import (
     DEVICE_SIGNATURE,
     JOB,
     JOB_KEY_SIGNATURE,
+    LEVEL,
     NODE,
+    NODE_T,
     SCORE_SIGNATURE,
     SHARE,
     SHARE_KEY_SIGNATURE,
+    TARGET,
     TASK,
+    TASK_T,
+    TERM,
 )
 
 TABLE = np.dtype(
@@ -143,7 +148,15 @@ ARRAYS = {
     "changed": np.dtype("i4"),  # ring of changed nodes
     "rooms": np.dtype("i4"),  # slots x nodes, tasks that fit
     "scores": np.dtype("f8"),  # slots x leaves
+    "seconds": np.dtype("f8"),  # slots x leaves, what decides ties
     "winner": np.dtype("i4"),  # slots x leaves
+    "changed_at": np.dtype("i8"),  # by node, the number of its last change
+    "terms": TERM,  # the placement's scores
+    "targets": TARGET,  # the typical tasks
+    "thresholds": LEVEL,  # scratch of `fragment`
+    "buckets": np.dtype("f8"),  # scratch of `fragment`: milli-GPU, in the order of `BUCKETS`
+    "probe": NODE,  # one record, a node as it would be
+    "tables": np.dtype("f8"),  # what a placement computed beforehand
 }
 """The arrays of a run; `Root` holds the address and the length of each."""
 
@@ -182,8 +195,10 @@ NUMBERS = {
     "quantum_when_stuck": "i8",  # preemptive: look again only when a planned job found no place
     "wake_on_change": "i8",  # allocators: also stop when a job arrives or ends
     "slice": "i8",  # events after which the loop returns for a moment
-    "score_kernel": "i8",  # addresses of compiled functions
+    "second_kernel": "i8",  # addresses of compiled functions
+    "second_wide": "i8",  # whether that one looks at the whole run
     "device_kernel": "i8",
+    "device_wide": "i8",
     "job_key_kernel": "i8",
     "share_key_kernel": "i8",
     "sync_kernel": "i8",
@@ -207,8 +222,14 @@ SHAPE_SIGNATURE = types.int64(ROOT_T, types.int64)
 PASS_SIGNATURE = types.int64(ROOT_T)
 """Of a scheduling pass: returns DONE or GROW."""
 
+WIDE_SCORE_SIGNATURE = types.float64(ROOT_T, NODE_T, TASK_T)
+"""A placement's score that looks at the whole run, such as the typical tasks."""
+WIDE_DEVICE_SIGNATURE = types.int64(ROOT_T, NODE_T, TASK_T)
+
 call_score = caller(SCORE_SIGNATURE)
+call_wide_score = caller(WIDE_SCORE_SIGNATURE)
 call_device = caller(DEVICE_SIGNATURE)
+call_wide_device = caller(WIDE_DEVICE_SIGNATURE)
 call_job_key = caller(JOB_KEY_SIGNATURE)
 call_share_key = caller(SHARE_KEY_SIGNATURE)
 call_kind = caller(KIND_SIGNATURE)
@@ -249,4 +270,12 @@ slots = _view("slots")
 changed = _view("changed")
 rooms = _view("rooms")
 scores = _view("scores")
+seconds = _view("seconds")
 winner = _view("winner")
+changed_at = _view("changed_at")
+terms = _view("terms")
+targets = _view("targets")
+thresholds = _view("thresholds")
+buckets = _view("buckets")
+probe = _view("probe")
+tables = _view("tables")

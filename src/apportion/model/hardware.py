@@ -117,3 +117,16 @@ def gpu_model(name: str) -> GpuModel:
             f"unknown GPU model {name!r}{did_you_mean(name.upper(), CATALOGUE)} (known: {', '.join(CATALOGUE)})"
         )
     return CATALOGUE[key]
+
+
+UNKNOWN_W = (38.0, 250.0)
+"""Idle and maximum watts of a device whose model the catalogue does not know: those of the board sold most, 250 W."""
+
+
+def watts_of(name: str | None) -> tuple[float, float]:
+    """Return the idle and maximum watts of one device of a model; `UNKNOWN_W` where the catalogue has no such model."""
+    try:
+        model = gpu_model(name or "")
+    except InputError:
+        return UNKNOWN_W
+    return float(model.idle_w), float(model.max_w)

@@ -60,3 +60,9 @@ def at_least(name: str, key: str, value: float, minimum: float) -> None:
     """Raise `PolicyError` when `value` is below `minimum`."""
     if not value >= minimum:
         raise PolicyError(f"{name}: found {key}={value:g}, expected at least {minimum:g}")
+
+
+def between(name: str, key: str, value: float, low: float, high: float) -> None:
+    """Raise `PolicyError` unless `value` is above `low` and at most `high`."""
+    if not low < value <= high:
+        raise PolicyError(f"{name}: found {key}={value:g}, expected more than {low:g} and at most {high:g}")

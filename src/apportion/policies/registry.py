@@ -4,16 +4,18 @@ left out; policies of other packages come in through the entry point group `appo
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, cast
 
 from apportion.model.errors import PolicyError, did_you_mean
 from apportion.policies.parameters import build
 from apportion.policies.protocol import Allocator, Order, Placement, Policy
+from apportion.policies.weighted import WeightedSum
 
 ORDERS = {
     "fifo": "orders.fifo:Fifo",
@@ -38,12 +40,16 @@ PLACEMENTS = {
     "consolidate": "placements.consolidate:Consolidate",
     "spread": "placements.spread:Spread",
     "load-balance": "placements.load_balance:LoadBalance",
+    "fgd": "placements.fgd:FragmentationGradientDescent",
+    "dot-product": "placements.dot_product:DotProduct",
+    "gpu-packing": "placements.gpu_packing:GpuPacking",
+    "gpu-clustering": "placements.gpu_clustering:GpuClustering",
 }
 ALLOCATORS = {"round-robin": "allocators.round_robin:RoundRobin"}
 """Name -> module and class of this package, imported when asked for."""
 
 DEFAULT_ORDER, DEFAULT_PLACEMENT = "fifo", "best-fit"
-_HALF = re.compile(r"\s*([\w-]+)\s*(?:\[([^\]]*)\])?\s*")
+_HALF = re.compile(r"\s*([\w-]+)\s*(?:\[([^\]]*)\])?\s*(?:\*\s*([^\s*]+)\s*)?")
 
 
 @dataclass(frozen=True)
@@ -95,33 +101,78 @@ def entries() -> list[Entry]:
 def parse_policy(text: str) -> Policy:
     """Return the policy that `text` names, such as `sjf`, `fifo+consolidate`, `las[quantum=1h]+spread`, `best-fit`.
 
+    A placement may be a weighted sum: `sjf+fgd*0.7+power*0.3`.
+
     Raises
     ------
     PolicyError: an unknown name (the nearest is suggested), an unknown parameter, or a wrong value.
     """
-    halves = _split(text)
-    if not halves or len(halves) > 2:
-        raise PolicyError(f"found policy {text!r}, expected ORDER+PLACEMENT or ALLOCATOR+PLACEMENT")
+    parts = [_part(text, part) for part in _split(text)]
+    weighted = [weight is not None for _, _, weight in parts]
+    first = 0 if not weighted or weighted[0] else 1
+    if not parts or (any(weighted) and not all(weighted[first:])) or (not any(weighted) and len(parts) > 2):
+        raise PolicyError(
+            f"found policy {text!r}, expected ORDER+PLACEMENT or ALLOCATOR+PLACEMENT, the placement perhaps a sum with "
+            "weights: sjf+fgd*0.7+power*0.3"
+        )
     order = placement = None
-    for position, half in enumerate(halves):
-        match = _HALF.fullmatch(half)
-        if not match:
-            raise PolicyError(f"found policy {half!r}, expected a name with parameters in brackets: las[quantum=1h]")
-        name, given = match[1], _pairs(match[1], match[2])
-        if len(halves) == 1:
-            kinds: tuple[str, ...] = ("order", "allocator", "placement")
-        else:
-            kinds = ("order", "allocator") if position == 0 else ("placement",)
-        made = build(_find(name, kinds).load(), name, given)
-        if isinstance(made, Placement) and _find(name, kinds).kind == "placement":
+    if first == 1:
+        name, given, _ = parts[0]
+        kinds = ("order", "allocator", "placement") if len(parts) == 1 else ("order", "allocator")
+        found = _find(name, kinds)
+        made = build(found.load(), name, given)
+        if found.kind == "placement":
             placement = made
         else:
             order = made
+    if parts[first:]:
+        placement = _placement(parts[first:])
     return Policy(
         text.strip(),
         order if order is not None else _default(DEFAULT_ORDER, ("order",)),
         placement if placement is not None else _default(DEFAULT_PLACEMENT, ("placement",)),
     )
+
+
+def parse_placement(text: str) -> Placement:
+    """Return the placement that `text` names, such as `fgd`, `fgd[ties=random]` or `fgd*0.7+power*0.3`.
+
+    Raises
+    ------
+    PolicyError: as `parse_policy`; also for an order or an allocator.
+    """
+    parts = [_part(text, part) for part in _split(text)]
+    if not parts or (len(parts) > 1 and any(weight is None for _, _, weight in parts)):
+        raise PolicyError(f"found {text!r}, expected a placement such as fgd, or a sum: fgd*0.7+power*0.3")
+    return _placement(parts)
+
+
+Part = tuple[str, dict[str, str], "float | None"]
+"""Name, parameters, weight (None = not written)."""
+
+
+def _part(text: str, part: str) -> Part:
+    match = _HALF.fullmatch(part)
+    if not match:
+        raise PolicyError(f"found policy {part!r}, expected a name with parameters in brackets: las[quantum=1h]")
+    weight = None
+    if match[3] is not None:
+        try:
+            weight = float(match[3])
+        except ValueError:
+            weight = math.nan
+        if not 0 < weight < math.inf:
+            raise PolicyError(f"found weight {match[3]!r} in {text.strip()!r}, expected a number above 0")
+    return match[1], _pairs(match[1], match[2]), weight
+
+
+def _placement(parts: list[Part]) -> Placement:
+    made = [(name, weight, build(_find(name, ("placement",)).load(), name, given)) for name, given, weight in parts]
+    if len(made) == 1 and made[0][1] is None:
+        return cast(Placement, made[0][2])
+    total = WeightedSum(tuple((name, 1.0 if weight is None else weight, part) for name, weight, part in made))
+    total.plan()  # says what cannot be added up
+    return total
 
 
 def _default(name: str, kinds: tuple[str, ...]) -> Any:
@@ -163,4 +214,4 @@ def _pairs(name: str, inside: str | None) -> dict[str, str]:
     return pairs
 
 
-__all__ = ["Allocator", "Entry", "Order", "Placement", "Policy", "entries", "parse_policy"]
+__all__ = ["Allocator", "Entry", "Order", "Placement", "Policy", "entries", "parse_placement", "parse_policy"]

@@ -14,6 +14,7 @@ from apportion.engine.encode import Encoded, encode
 from apportion.engine.layout import F8, I8, KEY_NONE, Records
 from apportion.engine.plan import OrderPlan
 from apportion.engine.replay import CHANGE, CLOSED, OPEN, OTHERS, Demand, Steps, paint, replay
+from apportion.engine.state import State
 from apportion.model.errors import InputError, PolicyError
 from apportion.model.signal import NodeEvents
 from apportion.policies.protocol import Allocator, Jobs, Policy
@@ -182,9 +183,8 @@ class Finished:
     def demand(self, job: int) -> Demand:
         """Return what the job asks for."""
         enc = self.encoded
-        self._placement = self.policy.placement.plan()  # kept: the demand only knows its kernels' addresses
-        score, device = self._placement.score.address, self._placement.device.address
-        return Demand.of(enc.nodes, enc.tasks, enc.kinds[enc.kind[job]], score, device)
+        state = State(enc, self.policy.placement.plan(), self.seed)
+        return Demand.of(enc.nodes, enc.tasks, enc.kinds[enc.kind[job]], state)
 
     def on_empty(self, job: int, demand: Demand | None = None) -> Steps:
         """Say what the job lacks on the idle cluster."""
