@@ -55,14 +55,14 @@ QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no n
 JsonOpt = Annotated[Path | None, typer.Option("--json", help="Write the summary here (- = to the terminal).")]
 
 
-def load_trace(spec: str, cluster: str | None, quiet: bool) -> tuple[Trace, Cluster]:
-    """Return the trace and the cluster to run it on; the quality report goes to stderr."""
+def load_trace(spec: str, cluster: str | None, quiet: bool, timeless: bool = False) -> tuple[Trace, Cluster]:
+    """Return the trace and the cluster to run it on, as `load` does; the quality report goes to stderr."""
     from apportion.model.cluster_spec import parse_cluster
     from apportion.model.errors import InputError
     from apportion.traces.registry import load
 
     machine = parse_cluster(cluster) if cluster else None
-    trace = load(spec)
+    trace = load(spec, timeless)
     if not quiet:
         for line in trace.report.lines():
             note(line)

@@ -113,7 +113,8 @@ def replay(nodes: Records, access: I8, demand: Demand, changes: Records, upto: I
 
 
 @inner
-def _apply(node, change):
+def apply_change(node, change):
+    """Take, give back, fail or repair."""
     if change.sign == 0:
         node.up = change.up
         return
@@ -227,7 +228,7 @@ def _replay(root, nodes, access, variants, rests, count, milli, tried, changes, 
             node = nodes[n]
             before = node.free_milli * node.up
             was_up = node.up
-            _apply(node, changes[at])
+            apply_change(node, changes[at])
             _count(nodes, n, variants, rests, room, last, totals, last_totals)
             if access[n] == OPEN:
                 free += node.free_milli * node.up - before

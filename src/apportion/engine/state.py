@@ -37,6 +37,7 @@ class State:
         for name, array in index_arrays(encoded.nodes, encoded.tasks, placement.ties == TIES_SECOND).items():
             self.attach(name, array)
         self.root["leaves"] = _leaves(encoded.nodes.size)
+        self.root["widest_w"] = (encoded.nodes["max_w"] - encoded.nodes["idle_w"]).max(initial=0.0)
         self.attach("kinds", encoded.kinds.copy())
         self._set_placement(encoded, placement)
 

@@ -171,6 +171,7 @@ NUMBERS = {
     "random": "u8",
     "seen": "i8",  # changes of nodes so far
     "leaves": "i8",
+    "widest_w": "f8",  # the most that a device of the cluster draws in use beyond what it draws idle
     "arrived": "i8",
     "heap_size": "i8",
     "run_count": "i8",

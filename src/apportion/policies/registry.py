@@ -42,6 +42,7 @@ PLACEMENTS = {
     "load-balance": "placements.load_balance:LoadBalance",
     "fgd": "placements.fgd:FragmentationGradientDescent",
     "dot-product": "placements.dot_product:DotProduct",
+    "power": "placements.power:Power",
     "gpu-packing": "placements.gpu_packing:GpuPacking",
     "gpu-clustering": "placements.gpu_clustering:GpuClustering",
 }

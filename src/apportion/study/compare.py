@@ -17,6 +17,8 @@ from apportion.model.errors import InputError, UsageError
 from apportion.model.trace import Trace
 from apportion.model.workload import Workload
 from apportion.policies.registry import parse_policy
+from apportion.study.churn import churn as drawn
+from apportion.study.churn import steady_state
 from apportion.study.load import at_load
 from apportion.study.result import Result
 from apportion.study.simulate import simulate
@@ -41,28 +43,34 @@ class Study:
 
     Parameters
     ----------
-    runs, results: the cells and what came out of each.
+    runs, results: the cells and what came out of each. churned: whether the jobs were drawn anew for every seed.
     """
 
     runs: list[Run]
     results: list[Result] = field(repr=False)
+    churned: bool = False
 
     def summaries(self) -> list[dict[str, Any]]:
-        """Return the summary of every run; `seed` and `load` are there where several were asked for."""
+        """Return the summary of every run; `seed` and `load` are there where several were asked for.
+
+        Those of a churn have `steady`: `allocated_pct`, `fragmented_pct` and `pending_jobs` once it is under way.
+        """
         seeds = len({run.seed for run in self.runs}) > 1
         out = []
         for run, result in zip(self.runs, self.results, strict=True):
             extra: dict[str, Any] = {"seed": run.seed} if seeds else {}
             if run.load is not None:
                 extra["load"] = run.load
+            if self.churned:
+                extra["steady"] = steady_state(result)
             out.append(result.summary() | extra)
         return out
 
     def means(self) -> list[dict[str, Any]]:
         """Return a summary per policy and load with numbers averaged over seeds.
 
-        With several seeds `jct_mean_ci95_s` is half the width of the 95 % confidence interval of the mean JCT
-        (Student's t).
+        With several seeds `jct_mean_ci95_s` and the like are half the widths of the 95 % confidence intervals of the
+        means (Student's t).
         """
         seeds = max(len({run.seed for run in self.runs}), 1)
         summaries = self.summaries()
@@ -80,6 +88,7 @@ def compare(
     cluster: Cluster | None = None,
     seeds: int = 1,
     loads: Sequence[float] = (),
+    churn: bool = False,
     workers: int | None = None,
     ray: str | None = None,
     progress: Progress | None = None,
@@ -90,7 +99,8 @@ def compare(
     Parameters
     ----------
     cluster: default the trace's own. seeds: runs per cell; the first uses `settings["seed"]` (0), the next one more.
-    loads: offered loads to rescale the arrivals to. workers: runs at once (default: one per core).
+    loads: offered loads to rescale the arrivals to. churn: instead of the trace's own times, a stream of its jobs at
+    these loads, drawn anew for every seed (`apportion.study.churn`). workers: runs at once (default: one per core).
     ray: address of a Ray cluster that runs them instead (`auto`: the one at hand). settings: as for `simulate`.
 
     The outcome does not depend on `workers`.
@@ -118,14 +128,17 @@ def compare(
     first = int(settings.pop("seed", 0))
     runs = [Run(policy, first + i, load) for policy in policies for load in (loads or (None,)) for i in range(seeds)]
     name = trace.spec or trace.workload.name
-    scaled = {load: at_load(trace.workload, machine, load) for load in loads}
+    if churn and not loads:
+        raise UsageError("a churn needs loads, as in 0.9,1.0")
+    scaled: dict[float | None, Workload] = {
+        load: trace.workload if churn else at_load(trace.workload, machine, load) for load in loads
+    }
     jobs = [
-        partial(_one, run, scaled[run.load] if run.load is not None else trace.workload, machine, name, settings)
-        for run in runs
+        partial(_one, run, scaled.get(run.load, trace.workload), machine, name, settings, churn=churn) for run in runs
     ]
     if ray is not None:
-        return Study(runs, _on_ray(jobs, ray))
-    return Study(runs, list(_in_threads(jobs, workers or os.cpu_count() or 1, progress)))
+        return Study(runs, _on_ray(jobs, ray), churn)
+    return Study(runs, list(in_threads(jobs, workers or os.cpu_count() or 1, progress)), churn)
 
 
 def _one(
@@ -135,17 +148,20 @@ def _one(
     name: str,
     settings: dict[str, Any],
     progress: Callable[[int, int], None] | None = None,
+    churn: bool = False,
 ) -> Result:
+    if churn and run.load is not None:
+        workload = drawn(workload, cluster, run.load, run.seed)
     return simulate(workload, cluster, run.policy, seed=run.seed, trace=name, progress=progress, **settings)
 
 
-def _in_threads(jobs: Sequence[Callable[..., Result]], workers: int, progress: Progress | None) -> Iterator[Result]:
+def in_threads(jobs: Sequence[Callable[..., T]], workers: int, progress: Progress | None) -> Iterator[T]:
     """Run in threads: the compiled loop runs outside the interpreter's lock, and the tables are shared."""
     from threading import Event
 
     stopped = Event()
 
-    def call(number: int) -> Result:
+    def call(number: int) -> T:
         def step(arrived: int, total: int) -> None:
             if stopped.is_set():
                 raise KeyboardInterrupt
@@ -218,15 +234,22 @@ def _mean(group: list[dict[str, Any]]) -> dict[str, Any]:
         else:
             out[key] = value
     out["seeds"] = len(group)
-    if "jct_s" in out:
-        means = [summary["jct_s"]["mean"] for summary in group if "jct_s" in summary]
-        out["jct_mean_ci95_s"] = _half_width(means)
+    for name, where, key in _WITH_WIDTHS:
+        means = [summary[where][key] for summary in group if key in summary.get(where, {})]
+        if means:
+            out[name] = _half_width(means)
     for nested in out.values():
         if isinstance(nested, dict):
             nested.pop("seeds", None)
     return out
 
 
+_WITH_WIDTHS = (
+    ("jct_mean_ci95_s", "jct_s", "mean"),
+    ("wait_mean_ci95_s", "wait_s", "mean"),
+    ("allocated_ci95_pct", "steady", "allocated_pct"),
+    ("fragmented_ci95_pct", "steady", "fragmented_pct"),
+)
 # two-sided 95 % points of Student's t for 1..30 degrees of freedom
 _T95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,

@@ -67,7 +67,7 @@ class Filling:
         of free GPU; `failed`, tasks that found no place so far. A percent at which nothing arrived takes the mean of
         the arrivals within one percent (null where there is none).
         """
-        # the published log counts in whole percents of the GPUs and rounds to two decimals; sums of hundredths are exact
+        # the published log counts in whole percents and rounds to two decimals: sums of hundredths are exact
         bucket = np.rint(self.arrived / self.capacity_gpu_milli * 100).astype(np.int64)
         free = self.capacity_gpu_milli - self.used
         ratio = np.divide(100 * self.fragmented, free, out=np.zeros_like(free), where=free > 0)

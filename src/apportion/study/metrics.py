@@ -8,16 +8,23 @@ import numpy as np
 import polars as pl
 
 import apportion
+from apportion.engine.encode import encode
 from apportion.engine.layout import F8
+from apportion.engine.plan import PlacementPlan
+from apportion.engine.series import fragment_series
+from apportion.engine.state import State
+from apportion.engine.target import typical_tasks
+from apportion.study.changes import all_changes
 
 if TYPE_CHECKING:
     from apportion.study.result import Result
 
 
 def timeline(result: Result) -> pl.DataFrame:
-    """Return a row per change: `time_s, pending_jobs, running_jobs, allocated_gpus`.
+    """Return a row per change: `time_s, pending_jobs, running_jobs, allocated_gpus, fragmented_gpus`.
 
-    Rejected jobs are not in it; several changes at one moment make one row.
+    Rejected jobs are not in it; several changes at one moment make one row. `fragmented_gpus` is F(M) / 1000 of Weng et
+    al., ATC 2023: the free GPUs that the typical tasks of the workload, in expectation, cannot use where they are.
     """
     runs = result.placements.filter("first")
     waits = result.jobs.filter(pl.col("status") != "rejected")
@@ -34,12 +41,24 @@ def timeline(result: Result) -> pl.DataFrame:
         _changes(ends["end_s"], gpus=-ends["gpus"]),
     ]
     table = pl.concat(changes).group_by("time_s").agg(pl.all().sum()).sort("time_s")
+    fragmented = _fragmented(result, table["time_s"].to_numpy())
     return table.select(
         "time_s",
         pending_jobs=pl.col("pending").cum_sum(),
         running_jobs=pl.col("running").cum_sum(),
-        allocated_gpus=pl.col("gpus").cum_sum().round(6),
+        allocated_gpus=pl.col("gpus").cum_sum().round(6) + 0.0,  # no -0.0
+        fragmented_gpus=pl.Series(fragmented).round(6),
     )
+
+
+def _fragmented(result: Result, times: F8) -> F8:
+    """Return the GPUs in fragments after all that happened up to each time."""
+    encoded = encode(result.workload, result.cluster)
+    state = State(encoded, PlacementPlan())
+    state.attach_targets(typical_tasks(encoded))
+    when, changes = all_changes(result, encoded)
+    series = fragment_series(state, changes)
+    return np.asarray(series[np.searchsorted(when, times, side="right")] / 1000)
 
 
 def _changes(time: pl.Series, pending: int = 0, running: int = 0, gpus: Any = 0.0) -> pl.DataFrame:

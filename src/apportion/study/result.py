@@ -37,7 +37,7 @@ class Result:
 
     @cached_property
     def timeline(self) -> pl.DataFrame:
-        """A row a change: `time_s, pending_jobs, running_jobs, allocated_gpus`."""
+        """A row a change: `time_s, pending_jobs, running_jobs, allocated_gpus, fragmented_gpus`."""
         from apportion.study.metrics import timeline
 
         return timeline(self)

@@ -19,6 +19,7 @@ from apportion.model.errors import InputError, PolicyError
 from apportion.model.signal import NodeEvents
 from apportion.policies.protocol import Allocator, Jobs, Policy
 from apportion.policies.registry import parse_policy
+from apportion.study.changes import node_changes, takes
 from apportion.study.result import Result
 
 Bools = npt.NDArray[np.bool_]
@@ -138,34 +139,10 @@ class Finished:
         mine = Spells(mine.job, mine.start, np.minimum(mine.end, self.end_s))
         return mine.where(mine.end > mine.start)
 
-    def pieces(self, chosen: I8) -> Records:
-        """Return `CHANGE` records of what these rows of the placements take."""
-        enc = self.encoded
-        run_start = np.maximum.accumulate(np.where(self.first, np.arange(self.first.size), 0))
-        kind = enc.kinds[enc.kind[self.job[chosen]]]
-        last = (chosen - run_start[chosen] >= kind["count"]) & (kind["rest"] >= 0)
-        task = enc.tasks[np.where(last, kind["rest"], kind["shape"])]
-        out = np.zeros(chosen.size, CHANGE)
-        out["node"], out["milli"], out["sign"] = self.node[chosen], task["milli"], 1
-        out["mask"] = self.result.placements["devices"].to_numpy()[chosen]
-        out["gpu"] = np.rint(self.gpus[chosen] * 1000)
-        # an allocator may have given another number of GPUs: CPU and memory went with them
-        asked = task["gpus"] * task["milli"]
-        other = (out["gpu"] != asked) & (asked > 0)
-        for field in ("cpu", "memory"):
-            out[field] = np.where(other, task[field] * out["gpu"] // np.maximum(asked, 1), task[field])
-        return out
-
     def down(self) -> tuple[F8, Records]:
-        """Return the failures and repairs: their times and `CHANGE` records."""
-        events = self.failures
-        out = np.zeros(0 if events is None else len(events.nodes), CHANGE)
-        if events is None:
-            return np.zeros(0), out
-        number = {name: i for i, name in enumerate(self.result.cluster.table["node"])}
-        out["node"] = [number[name] for name in events.nodes]
-        out["up"] = events.up
-        return self.ticks(events.times_s), out
+        """Return the failures and repairs: when the scheduler learns of them and `CHANGE` records."""
+        time, changes = node_changes(self.result, self.failures)
+        return self.ticks(time), changes
 
     def access(self, job: int) -> I8:
         """Return `OPEN`, `OTHERS` or `CLOSED` for each node: whose it is, to this job."""
@@ -208,12 +185,12 @@ class Finished:
         access = self.access(job)
         held = (access[self.node] != CLOSED) & (self.released > self.start) & (self.start < end[-1])
         rows = np.flatnonzero(held & (self.released > begin[0]))
-        takes = self.pieces(rows)
-        gives = takes.copy()
+        taken = takes(self.result, self.encoded, rows)
+        gives = taken.copy()
         gives["sign"] = -1
         outside_at, outside = self.down()
         time = np.concatenate([self.released[rows], outside_at, self.start[rows]])
-        changes: Any = np.concatenate([gives, outside, takes])
+        changes: Any = np.concatenate([gives, outside, taken])
         keep = (time < end[-1]) & (access[changes["node"]] != CLOSED)
         time, changes = np.maximum(time[keep], begin[0]), changes[keep]
         by_time = np.argsort(time, kind="stable")

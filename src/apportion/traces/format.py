@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from apportion.model.trace import Trace
@@ -24,6 +24,8 @@ class Format:
     suffixes: file endings that a bare path of this format may have (empty: any text file).
     directory: file names of which a directory of this format holds at least one (glob patterns).
     sniff: looks at the first lines of a file without a header row and says whether they are of this format.
+    variants: the option whose value stands for the star of `directory`'s first pattern; a spec may ask for several.
+    timeless: options that hold by default where times play no part, as in packing experiments.
     """
 
     name: str
@@ -37,3 +39,5 @@ class Format:
     suffixes: tuple[str, ...] = ()
     directory: tuple[str, ...] = ()
     sniff: Callable[[list[str]], bool] | None = None
+    variants: str = ""
+    timeless: Mapping[str, str] = field(default_factory=dict, hash=False)

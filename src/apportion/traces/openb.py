@@ -32,9 +32,10 @@ def read(path: Path, options: Options) -> Trace:
 
     Options
     -------
-    pods: variant, the `default` in openb_pod_list_default.csv. nodes: gpu_node (1,213 nodes with GPUs) or
+    pods: variant, the `default` in openb_pod_list_default.csv; `apportion compare --fill` also takes several, as in
+    `default,cpu050` or `gpu*`, and all with `*`. nodes: gpu_node (1,213 nodes with GPUs) or
     all_node. pending: drop (default) or keep the pods that were never scheduled; kept ones last deletion -
-    creation, censored.
+    creation, censored. Packing experiments keep them by default.
 
     Source: Weng et al., Beware of Fragmentation: Scheduling GPU-Sharing Workloads with Fragmentation Gradient
     Descent (ATC'23).
@@ -163,4 +164,6 @@ FORMAT = Format(
     read=read,
     headers=(frozenset(REQUEST),),
     directory=("openb_pod_list_*.csv",),
+    variants="pods",
+    timeless={"pending": "keep"},
 )

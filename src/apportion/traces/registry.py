@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import polars as pl
 
@@ -64,12 +66,13 @@ def all_formats() -> list[Format]:
     return [get_format(name) for name in FORMATS]
 
 
-def load(spec: str | Path) -> Trace:
+def load(spec: str | Path, timeless: bool = False) -> Trace:
     """Read a trace from `FORMAT:LOCATION[?key=value&key=value]` or from a bare path.
 
     Every format takes `from=` and `to=` (dates, or seconds from the origin), `limit=` and, where it samples,
     `seed=`.
-    With `from=` the given moment becomes second 0.
+    With `from=` the given moment becomes second 0. With `timeless` the format's options for uses where times play no
+    part hold by default: what a schedule has no use for, such as tasks that never ran, is then kept.
 
     Raises
     ------
@@ -82,16 +85,11 @@ def load(spec: str | Path) -> Trace:
     100
     """
     text = str(spec)
-    path_text, _, query = (text, "", "") if Path(text).exists() else text.partition("?")
-    name, colon, location = path_text.partition(":")
-    if not colon or (name not in FORMATS and Path(path_text).exists()):
-        location = path_text
-        name = recognise(Path(location)).name
-    fmt = get_format(name)
-    if not location:
-        raise InputError(f"found no location after {name}:, expected for example {fmt.example}")
-    options = Options(_pairs(query), name)
-    trace = _read(fmt, Path(location), options)
+    fmt, location, query = _parts(text)
+    name = fmt.name
+    given = _pairs(query)
+    options = Options({**fmt.timeless, **given} if timeless else given, name)
+    trace = _read(fmt, location, options)
     first, last = options.moment("from"), options.moment("to")
     limit = options.integer("limit", minimum=0)
     options.finish()
@@ -100,6 +98,74 @@ def load(spec: str | Path) -> Trace:
         out = len(trace.workload) - len(workload)
         trace.report.notes.append(f"from, to and limit leave {len(workload):,} jobs ({out:,} outside)")
     return Trace(workload, trace.cluster, trace.signals, trace.report, text)
+
+
+def expand(spec: str | Path) -> list[str]:
+    """Return the specs that `spec` stands for: itself, or one for each variant of the format that it asks for.
+
+    The option that names a format's variant may hold a list and shell patterns: `pods=default,gpu*`, `pods=*`. The
+    order is that of the list; of those that fit a pattern, names without digits come first, numbers in their order.
+
+    Raises
+    ------
+    InputError: no file in the folder fits a pattern, or the list has an empty place.
+
+    Examples
+    --------
+    >>> expand("synthetic:philly?jobs=100")
+    ['synthetic:philly?jobs=100']
+    """
+    text = str(spec)
+    query = "" if Path(text).exists() else text.partition("?")[2]
+    if not any("*" in value or "," in value for value in _pairs(query).values()):
+        return [text]
+    fmt, location, query = _parts(text)
+    wanted = _pairs(query).get(fmt.variants, "")
+    if "*" not in wanted and "," not in wanted:
+        return [text]
+    found: dict[str, None] = {}
+    for part in wanted.split(","):
+        if not part:
+            raise InputError(f"{fmt.name}: found {fmt.variants}={wanted}, expected a name on each side of a comma")
+        found |= dict.fromkeys(_variants(fmt, location, part) if "*" in part else [part])
+    start = text.removesuffix(query)
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    return [
+        start + "&".join(f"{key}={quote(name) if key == fmt.variants else value}" for key, _, value in pairs)
+        for name in found
+    ]
+
+
+def _variants(fmt: Format, folder: Path, pattern: str) -> list[str]:
+    """Return the variants in `folder` that fit `pattern`."""
+    if not folder.is_dir():
+        raise InputError(f"{fmt.name}: found {fmt.variants}={pattern} beside what is no folder", file=folder)
+    before, _, after = fmt.directory[0].partition("*")
+    names = [path.name.removeprefix(before).removesuffix(after) for path in folder.glob(fmt.directory[0])]
+    fitting = [name for name in names if fnmatchcase(name, pattern)]
+    if not fitting:
+        what = f"{fmt.name}: found {fmt.variants}={pattern}, but no {fmt.directory[0]} there fits it"
+        raise InputError(what, file=folder)
+    return sorted(fitting, key=_natural)
+
+
+def _natural(name: str) -> tuple[bool, list[str | int]]:
+    """Return a key that sorts `a`, `b2`, `b10`: names without digits first, numbers by their value."""
+    pieces = re.split(r"(\d+)", name)  # text and digits in turn
+    return len(pieces) > 1, [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
+
+
+def _parts(text: str) -> tuple[Format, Path, str]:
+    """Return the format, the location and the query of a spec."""
+    path_text, _, query = (text, "", "") if Path(text).exists() else text.partition("?")
+    name, colon, location = path_text.partition(":")
+    if not colon or (name not in FORMATS and Path(path_text).exists()):
+        location = path_text
+        name = recognise(Path(location)).name
+    fmt = get_format(name)
+    if not location:
+        raise InputError(f"found no location after {name}:, expected for example {fmt.example}")
+    return fmt, Path(location), query
 
 
 def _pairs(query: str) -> dict[str, str]:
