@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from apportion.model.cluster import Cluster
 from apportion.model.errors import InputError
 from apportion.model.workload import Workload
 from apportion.policies.registry import parse_placement
-from apportion.traces.arrivals import inflate
+from apportion.traces.arrivals import MOST_EVENTS, Arrivals, inflate
 
 LOAD = 1.3
 """Arrived demand over capacity at which the published runs end."""
@@ -111,12 +112,13 @@ class Filler:
 
     Raises
     ------
-    InputError: nothing asks for a GPU, or the cluster has none.
+    InputError: nothing asks for a GPU, the cluster has none, or the load is not above 0 or needs too many arrivals.
     """
 
     def __init__(self, workload: Workload, cluster: Cluster, load: float = LOAD, trace: str | None = None) -> None:
         self.workload, self.cluster, self.load = workload, cluster, load
         self.trace = trace or workload.name
+        self._check(int(workload.gpu_demand.sum() * 1000))
         self._encoded = encode(workload, cluster)
         self._targets = typical_tasks(self._encoded)
         table = workload.table
@@ -124,8 +126,8 @@ class Filler:
         self._demand = self._encoded.milli
         self._gpus = np.where(self._demand > 0, table["tasks"] * table["gpus"], 0)
         self._each = np.where(self._demand > 0, table["gpu_milli"], 0)
-        if cluster.gpus == 0:
-            raise InputError(f"{self.trace}: the cluster has no GPUs to fill")
+        # the same for every placement: a few seeds are kept for those that run them next
+        self._arrivals = lru_cache(maxsize=16)(self._drawn)
 
     def run(self, placement: str, seed: int = SEED, progress: Callable[[int, int], None] | None = None) -> Filling:
         """Fill the cluster once; `progress` is called with (arrivals, of all).
@@ -136,15 +138,7 @@ class Filler:
         """
         plan = parse_placement(placement).plan()
         capacity = self.cluster.gpus * 1000
-        arrivals = inflate(
-            self._names,
-            self._gpus,
-            self._each,
-            self.cluster.table["node"],
-            capacity_milli=capacity,
-            seed=seed,
-            ratio=self.load,
-        )
+        arrivals = self._arrivals(seed)
         encoded = _ranked(self._encoded, arrivals.rank)
         kinds = encoded.kind[arrivals.order].astype(np.int64)
         began = time.perf_counter()
@@ -169,6 +163,27 @@ class Filler:
             placement, self.trace, seed, self.load, capacity, arrivals.order,
             np.cumsum(self._demand[arrivals.order]).astype(float), used, fragmented, placed >= 0, nodes, took,
         )  # fmt: skip
+
+    def _check(self, demand_milli: int) -> None:
+        if not 0 < self.load < math.inf:
+            raise InputError(f"{self.trace}: found load {self.load:g}, expected a number above 0")
+        if self.cluster.gpus == 0:
+            raise InputError(f"{self.trace}: the cluster has no GPUs to fill")
+        if demand_milli == 0:
+            raise InputError(f"{self.trace}: found no task that asks for a GPU, expected at least one to fill a cluster")
+        if len(self.workload) * self.load * self.cluster.gpus * 1000 / demand_milli > MOST_EVENTS:
+            raise InputError(f"{self.trace}: load {self.load:g} needs more than {MOST_EVENTS:,} arrivals")
+
+    def _drawn(self, seed: int) -> Arrivals:
+        return inflate(
+            self._names,
+            self._gpus,
+            self._each,
+            self.cluster.table["node"],
+            capacity_milli=self.cluster.gpus * 1000,
+            seed=seed,
+            ratio=self.load,
+        )
 
 
 def _with_neighbours(values: Any) -> Any:
