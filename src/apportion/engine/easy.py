@@ -123,13 +123,24 @@ def _put_ahead(w, later, kind):
         task = tasks(w)[kind.shape if piece < kind.count else kind.rest]
         best = best_of(w, later, task)
         if best < 0:
+            _reopen_ahead(later, kind, chosen, piece)
             for p in range(piece):
                 undo = tasks(w)[kind.shape if p < kind.count else kind.rest]
                 give_back(later[chosen[p]], undo, masks[p])
             return False
         chosen[piece] = best
         masks[piece] = take(later[best], task, device_of(w, later[best], task))
+        if kind.apart:
+            later[best].up = 0
+    _reopen_ahead(later, kind, chosen, kind.pieces)
     return True
+
+
+@inner
+def _reopen_ahead(later, kind, chosen, pieces):
+    if kind.apart:
+        for p in range(pieces):
+            later[chosen[p]].up = 1
 
 
 @inner

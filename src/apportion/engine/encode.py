@@ -85,6 +85,7 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
         mask, owner = model_bits(row["models"], models), group_of(row["part"], len(owners))
         demand_of = (row["gpus"], row["gpu_milli"], row["cpu_milli"], row["memory_mib"])
         kinds[k] = make_kind(nodes, shapes, row["tasks"], demand_of, mask, owner)
+        kinds[k]["apart"] = row["apart"] and row["tasks"] > 1
     tasks = np.zeros(max(len(shapes), 1), TASK)
     for values, s in shapes.items():
         tasks[s] = values
@@ -111,7 +112,7 @@ def encode(workload: Workload, cluster: Cluster) -> Encoded:
 
 def _classes(table: pl.DataFrame, part: I4) -> tuple[pl.DataFrame, I4]:
     """Return the distinct demands, in the order of their first job, and the number of each job's."""
-    demand = table.select("tasks", "gpus", "gpu_milli", "cpu_milli", "memory_mib", part=pl.Series(part))
+    demand = table.select("tasks", "gpus", "gpu_milli", "cpu_milli", "memory_mib", "apart", part=pl.Series(part))
     if table["gpu_models"].list.len().sum():
         demand = demand.with_columns(models=table["gpu_models"].list.sort().list.join("|"))
     # most traces vary in one or two columns: only these are compared
@@ -184,14 +185,14 @@ def make_kind(
 
     total = count * gpus * milli
     if largest == 0 or gpus <= largest:
-        return shape(gpus), count, -1, 0, count, -1, -1, total
+        return shape(gpus), count, -1, 0, count, 0, -1, -1, total
     # a gang of tasks each larger than a node: every task is cut alike, and the pieces start together
     whole, rest = divmod(gpus, largest)
     if rest and count == 1:
-        return shape(largest), whole, shape(rest, 1), 0, whole + 1, -1, -1, total
+        return shape(largest), whole, shape(rest, 1), 0, whole + 1, 0, -1, -1, total
     if rest:
-        return shape(gpus), count, -1, 0, count, -1, -1, total
-    return shape(largest), whole * count, -1, 0, whole * count, -1, -1, total
+        return shape(gpus), count, -1, 0, count, 0, -1, -1, total
+    return shape(largest), whole * count, -1, 0, whole * count, 0, -1, -1, total
 
 
 def _numbers(names: pl.Series, first: list[str]) -> tuple[I4, list[str]]:
@@ -237,17 +238,17 @@ def _fits_empty(nodes, tasks, kind):
 
 
 @entry
-def _total_room(nodes, task):
+def _total_room(nodes, task, apart):
     total = 0
     for n in range(nodes.size):
-        total += fits(nodes[n], task)
+        total += min(fits(nodes[n], task), 1) if apart else fits(nodes[n], task)
     return total
 
 
 def fits_empty(nodes: Records, tasks: Records, kind: Any) -> bool:
     """Say whether a job of this class could run if nothing else did."""
     task = tasks[kind["shape"]]
-    if _total_room(nodes, task) < kind["count"]:
+    if _total_room(nodes, task, bool(kind["apart"])) < kind["count"]:
         return False
     # counting is exact but for a smaller last piece, and for shares of several devices, which the device rule may not
     # pack as tightly as they could be

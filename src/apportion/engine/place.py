@@ -6,7 +6,7 @@ import numpy as np
 
 from apportion.engine.fit import give_back, take
 from apportion.engine.index import best_node, current, touch
-from apportion.engine.jit import compiled
+from apportion.engine.jit import compiled, inner
 from apportion.engine.scoring import device_of
 from apportion.engine.world import KIND_SIGNATURE, nodes, puts, slots, tasks
 
@@ -33,6 +33,7 @@ def place(w, kind):
         shape = kind.shape if piece < kind.count else kind.rest
         n = best_node(w, current(w, shape))
         if n < 0:
+            _reopen(w, kind, first, piece)
             for p in range(first, first + piece):
                 put = puts(w)[p]
                 give_back(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
@@ -43,5 +44,17 @@ def place(w, kind):
         put.mask = take(node, task, device_of(w, node, task))
         put.node = n
         put.shape = shape
+        if kind.apart:
+            node.up = 0
         touch(w, n)
+    _reopen(w, kind, first, kind.pieces)
     return 1
+
+
+@inner
+def _reopen(w, kind, first, pieces):
+    """Open the nodes again that were closed to the other pieces of a class whose pieces run apart."""
+    if kind.apart:
+        for p in range(first, first + pieces):
+            nodes(w)[puts(w)[p].node].up = 1
+            touch(w, puts(w)[p].node)

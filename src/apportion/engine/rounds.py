@@ -31,6 +31,8 @@ class View:
     submit_s, attained_s, remaining_s: f8; attained: work done, remaining: work left, at the demanded size.
     least, most: f8, bounds of an elastic job (both `gpus` for a rigid one). user, group: i8.
     nodes: `NODE` records, read only. capacity_gpus: GPUs of the nodes that are up.
+    number: i8, a name of each job that stays the same as long as the allocator is asked (`jobs` does not when a real
+    cluster is run).
     """
 
     now_s: float
@@ -47,6 +49,7 @@ class View:
     group: I8
     nodes: Records
     capacity_gpus: float
+    number: I8
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,14 @@ class Rounds:
     Parameters
     ----------
     encoded: of the run. least, most: f8[jobs], GPU bounds of elastic jobs. round_s: seconds between rounds.
+    numbers: i8[jobs], lasting names of the jobs; default their row numbers.
     """
 
     encoded: Encoded
     least: F8
     most: F8
     round_s: float
+    numbers: I8 | None = None
     _held: F8 = field(init=False)
     _shapes: dict[tuple[int, ...], int] = field(init=False)
     _kind_of: dict[tuple[int, float], int] = field(init=False, default_factory=dict)
@@ -83,6 +88,10 @@ class Rounds:
     def __post_init__(self) -> None:
         self._held = np.zeros(len(self.encoded.kind))
         self._shapes = {tuple(int(v) for v in task): i for i, task in enumerate(self.encoded.tasks)}
+
+    def hold(self, jobs: I8) -> None:
+        """Note that these jobs already run, with what they ask for."""
+        self._held[jobs] = self.encoded.milli[jobs] / 1000
 
     def view(self, engine: Engine) -> View:
         """Return what an allocator may look at now."""
@@ -111,6 +120,7 @@ class Rounds:
             self.encoded.group[jobs].astype(np.int64),
             nodes,
             float((nodes["gpus"] * nodes["up"]).sum()),
+            jobs if self.numbers is None else self.numbers[jobs],
         )
 
     def apply(self, engine: Engine, view: View, decision: Decision) -> None:

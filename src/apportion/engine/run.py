@@ -89,7 +89,8 @@ class Engine(State):
     Parameters
     ----------
     encoded, times: what runs where. order, placement, settings: how.
-    outside: failures and repairs (`OUTSIDE` records, ascending).
+    outside: failures and repairs (`OUTSIDE` records, ascending). targets: the typical tasks, default those of the
+    workload.
     """
 
     def __init__(
@@ -100,8 +101,9 @@ class Engine(State):
         placement: PlacementPlan,
         settings: Settings,
         outside: Records | None = None,
+        targets: Records | None = None,
     ) -> None:
-        super().__init__(encoded, placement, settings.seed)
+        super().__init__(encoded, placement, settings.seed, targets)
         self._set_order(order, settings)
         jobs = _jobs(encoded, times, order, settings)
         self._set_numbers(times, order, settings)

@@ -65,6 +65,7 @@ KIND = np.dtype(
         ("rest", "i4"),  # what the last, smaller piece of a job larger than a node asks for, -1 = none
         ("pending", "i4"),  # jobs of this class in the queue
         ("pieces", "i4"),  # tasks in all
+        ("apart", "i4"),  # 1 = its pieces run on different nodes
         ("blocked", "i4"),  # number of the pass in which it last failed to be placed
         ("stuck", "i8"),  # state (pass and runs so far) in which it last would have delayed a reservation
         ("milli", "i8"),  # milli-GPU in all

@@ -22,6 +22,7 @@ COLUMNS: dict[str, Column] = {
     "cpu_milli": Column(pl.Int64, 0, "milli-cores of one task", minimum=0),
     "memory_mib": Column(pl.Int64, 0, "MiB of one task", minimum=0),
     "gpu_models": Column(pl.List(pl.String), [], "allowed GPU models; empty = any"),
+    "apart": Column(pl.Boolean, False, "its tasks run on different nodes, as those of a Slurm job of several nodes"),
     "priority": Column(pl.Int32, 0, "larger goes first under the order `priority`"),
     "deadline_s": Column(pl.Float64, None, "time by which it should end, or null", nullable=True),
     "min_gpus": Column(pl.Int32, None, "fewest GPUs of an elastic job, or null", nullable=True, minimum=1),

@@ -39,7 +39,7 @@ class RoundRobin:
 
     def decide(self, view: View) -> Decision:
         """Give GPUs to the jobs that ran longest ago."""
-        last = np.array([self._served.get(int(j), -np.inf) for j in view.jobs])
+        last = np.array([self._served.get(int(j), -np.inf) for j in view.number])
         order = np.lexsort((view.submit_s, last))
         gpus = np.zeros(view.jobs.size)
         left = view.capacity_gpus
@@ -47,5 +47,5 @@ class RoundRobin:
             if view.gpus[i] <= left:
                 left -= view.gpus[i]
                 gpus[i] = view.gpus[i]
-                self._served[int(view.jobs[i])] = view.now_s
+                self._served[int(view.number[i])] = view.now_s
         return Decision(gpus, order.astype(np.int64))

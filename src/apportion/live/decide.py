@@ -1,0 +1,210 @@
+"""Ask a policy: one scheduling pass of the simulator's own engine over a situation, or a run on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from apportion.engine.encode import Encoded, encode
+from apportion.engine.layout import DONE, F8, PAUSE, ROUND
+from apportion.engine.plan import KEY_NONE, OrderPlan, Settings
+from apportion.engine.restore import Held, restore
+from apportion.engine.rounds import Rounds
+from apportion.engine.run import Engine, Times
+from apportion.engine.target import POPULARITY, typical_tasks
+from apportion.live.situation import RUNNING, Situation
+from apportion.model.errors import ApportionError
+from apportion.model.workload import Workload
+from apportion.policies.protocol import Allocator, Jobs, Policy
+
+
+class SituationError(ApportionError):
+    """What was observed cannot be: a node gives more than it has."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start a job: for each of its pieces the node, and the bit set of the devices the policy chose there."""
+
+    job_id: str
+    nodes: tuple[str, ...]
+    devices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a policy wants now.
+
+    Parameters
+    ----------
+    stops: running jobs to suspend, in order. starts: pending jobs to start once those are gone, in order.
+    wake_s: when the policy wants to be asked again even if nothing happens (inf = not).
+    """
+
+    stops: tuple[str, ...]
+    starts: tuple[Start, ...]
+    wake_s: float = np.inf
+
+
+def decide(situation: Situation, policy: Policy, *, backfill: int = 0, seed: int = 0) -> Decisions:
+    """Return what `policy` does in this situation, exactly as in a simulation that stood there.
+
+    Raises
+    ------
+    SituationError: the places of a running job are not free.
+    """
+    engine, encoded = resume(situation, policy, backfill=backfill, seed=seed, until_s=situation.now_s)
+    finish(engine, encoded, policy, situation)
+    return _decisions(engine, situation)
+
+
+def resume(
+    situation: Situation,
+    policy: Policy,
+    *,
+    backfill: int = 0,
+    seed: int = 0,
+    until_s: float = np.inf,
+    later: Workload | None = None,
+    durations: F8 | None = None,
+) -> tuple[Engine, Encoded]:
+    """Return an engine that stands in the situation and has decided nothing yet.
+
+    Parameters
+    ----------
+    until_s: where the run ends. later: jobs that will be submitted, after `now_s`. durations: f8[jobs], seconds of work
+    in all of the situation's jobs, instead of the predicted ones.
+    """
+    workload = situation.workload
+    if later is not None and len(later):
+        workload = Workload(pl.concat([workload.table, later.table], how="diagonal_relaxed"), None, "situation")
+    encoded = encode(workload, situation.cluster)
+    allocator = isinstance(policy.order, Allocator)
+    order = OrderPlan(KEY_NONE) if allocator else policy.order.plan(Jobs(workload, encoded, seed))  # type: ignore[union-attr]
+    settings = Settings(backfill=backfill, until_s=until_s, seed=seed)
+    plan = policy.placement.plan()
+    targets = None
+    if situation.history is not None:
+        targets = typical_tasks(encode(situation.history, situation.cluster), plan.popularity or POPULARITY)
+    engine = Engine(encoded, _times(workload, durations), order, plan, settings, targets=targets)
+    bad = restore(engine, _held(situation, encoded, order, len(workload)))
+    if bad >= 0:
+        name = situation.jobs["job_id"][bad]
+        raise SituationError(f"job {name} runs where its nodes do not have that much free")
+    return engine, encoded
+
+
+def finish(
+    engine: Engine,
+    encoded: Encoded,
+    policy: Policy,
+    situation: Situation,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Run the engine on to its end."""
+    rounds = None
+    if isinstance(policy.order, Allocator):
+        rounds = _rounds(encoded, policy.order, situation)
+    while True:
+        status = engine.step()
+        if status == DONE:
+            return
+        if status == PAUSE and progress is not None:
+            progress(int(engine.number("arrived")), engine.arrays["jobs"].size)
+        if status == ROUND and rounds is not None:
+            view = rounds.view(engine)
+            rounds.apply(engine, view, policy.order.decide(view))  # type: ignore[union-attr]
+
+
+def _rounds(encoded: Encoded, allocator: Allocator, situation: Situation) -> Rounds:
+    gpus = encoded.milli / 1000
+    numbers = np.full(gpus.size, -1, np.int64)
+    numbers[: situation.jobs.height] = situation.jobs["number"].to_numpy()
+    later = numbers < 0
+    numbers[later] = numbers.max(initial=-1) + 1 + np.arange(later.sum())
+    # a job of a real cluster keeps the size it was submitted with
+    rounds = Rounds(encoded, gpus, gpus, allocator.round_s, numbers)
+    rounds.hold(np.flatnonzero((situation.jobs["state"] == RUNNING).to_numpy()))
+    return rounds
+
+
+def _times(workload: Workload, durations: F8 | None) -> Times:
+    table = workload.table
+    work = table["duration_s"].to_numpy().copy()
+    if durations is not None:
+        work[: durations.size] = durations
+    return Times(
+        np.maximum(table["submit_s"].to_numpy(), -np.inf),
+        work,
+        table["estimate_s"].fill_null(table["duration_s"]).to_numpy(),
+        table["deadline_s"].fill_null(np.inf).to_numpy(),
+        table["priority"].to_numpy().astype(float),
+        table["preemptible"].to_numpy(),
+    )
+
+
+def _held(situation: Situation, encoded: Encoded, order: OrderPlan, jobs: int) -> Held:
+    table = situation.jobs
+    running = int((table["state"] == RUNNING).sum())
+    node_of = {name: i for i, name in enumerate(situation.cluster.table["node"])}
+    by_job: dict[str, list[tuple[int, int]]] = {}
+    for job, node, devices in situation.places.iter_rows():
+        by_job.setdefault(job, []).append((node_of[node], devices))
+    nodes: list[int] = []
+    devices_of: list[int] = []
+    for row, job in enumerate(table["job_id"][:running]):
+        pieces = by_job.get(job, [])
+        expected = int(encoded.kinds["pieces"][encoded.kind[row]])
+        if len(pieces) != expected:
+            raise SituationError(f"job {job} runs on {len(pieces)} places, expected {expected}")
+        for node, mask in pieces:
+            nodes.append(node)
+            devices_of.append(mask)
+    earlier, preemptions = np.zeros(jobs), np.zeros(jobs, np.int64)
+    earlier[: table.height] = table["attained_s"].to_numpy()
+    preemptions[: table.height] = table["preemptions"].to_numpy()
+    closed = situation.cluster.table["node"].is_in(list(situation.closed)).to_numpy()
+    return Held(
+        situation.now_s,
+        table["started_s"][:running].to_numpy().astype(float),
+        earlier,
+        preemptions,
+        np.array(nodes, np.int64),
+        np.array(devices_of, np.int64),
+        closed,
+        _served(situation, encoded, order),
+    )
+
+
+def _served(situation: Situation, encoded: Encoded, order: OrderPlan) -> F8 | None:
+    if order.share is None or not situation.served:
+        return None
+    by_user = order.share is encoded.user
+    names = encoded.users if by_user else encoded.groups
+    known = situation.served.get("user" if by_user else "group", {})
+    out = np.zeros(int(np.max(order.share, initial=0)) + 1)
+    for i, name in enumerate(names[: out.size]):
+        out[i] = known.get(name, 0.0)
+    return out
+
+
+def _decisions(engine: Engine, situation: Situation) -> Decisions:
+    names: list[str] = situation.cluster.table["node"].to_list()
+    ids: list[str] = situation.jobs["job_id"].to_list()
+    before = int((situation.jobs["state"] == RUNNING).sum())
+    runs: Any = engine.arrays["runs"][: int(engine.number("run_count"))]
+    puts = engine.arrays["puts"]
+    stops = [ids[job] for job in runs["job"][:before][np.isfinite(runs["end"][:before])]]
+    starts = []
+    for run in runs[before:]:
+        if np.isfinite(run["end"]):
+            continue
+        held = puts[run["put"] : run["put"] + run["pieces"]]
+        starts.append(
+            Start(ids[run["job"]], tuple(names[n] for n in held["node"]), tuple(int(m) for m in held["mask"]))
+        )
+    return Decisions(tuple(stops), tuple(starts), float(engine.number("wake_at")))

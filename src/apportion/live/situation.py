@@ -1,0 +1,90 @@
+"""What a controller sees: the nodes, the queue, and what runs where, at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from apportion.model.cluster import Cluster
+from apportion.model.workload import Workload
+
+PENDING, RUNNING = "pending", "running"
+
+STATE_COLUMNS: dict[str, pl.DataType] = {
+    "number": pl.Int64(),  # of the job, the same in every situation
+    "state": pl.String(),  # pending or running
+    "started_s": pl.Float64(),  # of the current run, null while pending
+    "attained_s": pl.Float64(),  # seconds it ran in earlier runs
+    "preemptions": pl.Int32(),
+}
+"""Of `Situation.jobs`, beside the columns of a workload."""
+
+PLACE_COLUMNS: dict[str, pl.DataType] = {
+    "job_id": pl.String(),
+    "node": pl.String(),
+    "devices": pl.Int64(),  # bit set, -1 = not known
+}
+"""Of `Situation.places`: a row for every piece of every running job, in the order of its pieces."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A cluster and its queue at one moment.
+
+    Parameters
+    ----------
+    now_s: seconds, on the clock that all times of the situation are on.
+    cluster: all nodes. closed: names of nodes that take nothing new (down, drained, reserved for others).
+    jobs: pending and running jobs: the columns of a workload, `duration_s` being the run time as predicted, and those
+        of `STATE_COLUMNS`. places: see `PLACE_COLUMNS`.
+    history: earlier jobs, from which the typical tasks are taken; None = from the jobs at hand.
+    served: by user and by group, GPU-seconds received before the current runs, for orders that share.
+    """
+
+    now_s: float
+    cluster: Cluster
+    jobs: pl.DataFrame
+    places: pl.DataFrame
+    closed: frozenset[str] = frozenset()
+    served: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    history: Workload | None = None
+
+    @classmethod
+    def of(
+        cls,
+        now_s: float,
+        cluster: Cluster,
+        jobs: pl.DataFrame,
+        places: pl.DataFrame,
+        closed: frozenset[str] = frozenset(),
+        served: Mapping[str, Mapping[str, float]] | None = None,
+        history: Workload | None = None,
+    ) -> Situation:
+        """Conform the tables; running jobs come first, in the order of their starts, then pending ones by submission.
+
+        Raises
+        ------
+        InputError: a value is missing, of the wrong type or out of range.
+        """
+        defaults = {
+            "number": pl.int_range(pl.len(), dtype=pl.Int64),
+            "state": pl.lit(PENDING),
+            "started_s": pl.lit(None, pl.Float64),
+            "attained_s": pl.lit(0.0),
+            "preemptions": pl.lit(0, pl.Int32),
+        }
+        jobs = jobs.with_columns(**{name: value for name, value in defaults.items() if name not in jobs.columns})
+        jobs = jobs.with_columns(pl.col(name).cast(kind) for name, kind in STATE_COLUMNS.items())
+        workload = Workload.of(jobs)
+        table = workload.table.sort(
+            pl.col("state") != RUNNING, "started_s", "submit_s", "number", nulls_last=True, maintain_order=True
+        )
+        known = places.select(pl.col(name).cast(kind) for name, kind in PLACE_COLUMNS.items())
+        return cls(now_s, cluster, table, known, closed, served or {}, history)
+
+    @property
+    def workload(self) -> Workload:
+        """The jobs as a workload, in the order of the table."""
+        return Workload(self.jobs, None, "situation")
