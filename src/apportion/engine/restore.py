@@ -9,7 +9,7 @@ import numpy as np
 from apportion.engine.fit import take, take_again
 from apportion.engine.index import touch
 from apportion.engine.jit import entry, inner
-from apportion.engine.layout import F8, I8
+from apportion.engine.layout import ENDED, F8, I8
 from apportion.engine.moves import commit
 from apportion.engine.run import Engine
 from apportion.engine.world import jobs, kinds, nodes, puts, tasks
@@ -21,7 +21,8 @@ class Held:
 
     Parameters
     ----------
-    started: f8[k], when each of the first k jobs of the workload began to run; not descending.
+    ended: how many jobs, the first of the workload, are over. started: f8[k], when each of the next k jobs began to
+        run; not descending.
     earlier: f8[jobs], seconds of work done in earlier runs. preemptions: i8[jobs].
     nodes, devices: i8[pieces], of the pieces of those k jobs, one job after the other: the node's row, and the bit set
         of its devices, -1 = not known (they are then chosen by best fit).
@@ -30,6 +31,7 @@ class Held:
     """
 
     now_s: float
+    ended: int
     started: F8
     earlier: F8
     preemptions: I8
@@ -42,16 +44,18 @@ class Held:
 def restore(engine: Engine, held: Held) -> int:
     """Put a run that has not begun into this state; return the first job whose places are not free, or -1."""
     table = engine.arrays["jobs"]
+    runs = slice(held.ended, held.ended + held.started.size)
     table["remaining"] = np.maximum(table["work"] - held.earlier, 0.0)
     table["ran"], table["preemptions"] = held.earlier, held.preemptions
     # what overran is expected to end at any moment, and not before now
-    current = table["remaining"][: held.started.size]
     soonest = np.nextafter(held.now_s, np.inf) - held.started
-    table["remaining"][: held.started.size] = np.maximum(current, soonest)
+    table["remaining"][runs] = np.maximum(table["remaining"][runs], soonest)
+    table["state"][: held.ended] = ENDED
+    engine.root["arrived"] = engine.root["ended"] = held.ended
     if held.served is not None:
         engine.arrays["shares"]["served"] = held.served
     engine.arrays["shares"]["since"] = held.started.min(initial=held.now_s)
-    bad = int(_restore(engine.root, held.started, held.nodes, held.devices))
+    bad = int(_restore(engine.root, held.ended, held.started, held.nodes, held.devices))
     closed = np.flatnonzero(held.closed)
     quota = engine.arrays["nodes"]["gpus"] * 1000
     reach = engine.arrays["reach"].reshape(engine.arrays["parts"].size, -1)
@@ -64,12 +68,13 @@ def restore(engine: Engine, held: Held) -> int:
 
 
 @entry
-def _restore(root, started, places, devices):
+def _restore(root, ended, started, places, devices):
     w = root[0]
     at = 0
-    for j in range(started.size):
+    for i in range(started.size):
+        j = ended + i
         kind = kinds(w)[jobs(w)[j].kind]
-        w.now = started[j]
+        w.now = started[i]
         w.arrived += 1
         first = w.put_count
         for piece in range(kind.pieces):

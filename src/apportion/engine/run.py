@@ -89,8 +89,7 @@ class Engine(State):
     Parameters
     ----------
     encoded, times: what runs where. order, placement, settings: how.
-    outside: failures and repairs (`OUTSIDE` records, ascending). targets: the typical tasks, default those of the
-    workload.
+    outside: failures and repairs (`OUTSIDE` records, ascending).
     """
 
     def __init__(
@@ -101,9 +100,8 @@ class Engine(State):
         placement: PlacementPlan,
         settings: Settings,
         outside: Records | None = None,
-        targets: Records | None = None,
     ) -> None:
-        super().__init__(encoded, placement, settings.seed, targets)
+        super().__init__(encoded, placement, settings.seed)
         self._set_order(order, settings)
         jobs = _jobs(encoded, times, order, settings)
         self._set_numbers(times, order, settings)

@@ -20,17 +20,14 @@ class State:
 
     Parameters
     ----------
-    encoded: what may run where. placement: how. seed: of ties that are drawn. targets: the typical tasks (default:
-    those of the workload).
+    encoded: what may run where. placement: how. seed: of ties that are drawn.
 
     Attributes
     ----------
     root: one `ROOT` record, the numbers and the addresses of the arrays. arrays: the arrays by name.
     """
 
-    def __init__(
-        self, encoded: Encoded, placement: PlacementPlan, seed: int = 0, targets: Records | None = None
-    ) -> None:
+    def __init__(self, encoded: Encoded, placement: PlacementPlan, seed: int = 0) -> None:
         self.root: Records = np.zeros(1, ROOT)
         self.arrays: dict[str, Any] = {}
         self._kernels: list[Any] = []  # kept: the record only knows their addresses
@@ -42,7 +39,7 @@ class State:
         self.root["leaves"] = _leaves(encoded.nodes.size)
         self.root["widest_w"] = (encoded.nodes["max_w"] - encoded.nodes["idle_w"]).max(initial=0.0)
         self.attach("kinds", encoded.kinds.copy())
-        self._set_placement(encoded, placement, targets)
+        self._set_placement(encoded, placement)
 
     def call(self, field: str, kernel: Any) -> None:
         """Let the number `field` be the address of a kernel."""
@@ -60,7 +57,7 @@ class State:
         """Return a number of the record, such as `now` or `running_count`."""
         return float(self.root[name][0])
 
-    def _set_placement(self, encoded: Encoded, placement: PlacementPlan, targets: Records | None) -> None:
+    def _set_placement(self, encoded: Encoded, placement: PlacementPlan) -> None:
         scores = ((placement.weight, placement.score), *placement.others)
         terms = np.zeros(len(scores), TERM)
         for term, (weight, kernel) in zip(terms, scores, strict=True):
@@ -74,9 +71,7 @@ class State:
             self.call("second_kernel", placement.second)
             self.root["second_wide"] = placement.second.arguments == 3
         if placement.popularity is not None or placement.tables is not None:
-            if targets is None:
-                targets = typical_tasks(encoded, placement.popularity or POPULARITY)
-            self.attach_targets(targets)
+            self.attach_targets(typical_tasks(encoded, placement.popularity or POPULARITY))
         if placement.tables is not None:
             self.attach("tables", placement.tables(encoded.nodes, self.arrays["targets"]))
 

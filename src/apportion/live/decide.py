@@ -15,8 +15,7 @@ from apportion.engine.plan import KEY_NONE, OrderPlan, Settings
 from apportion.engine.restore import Held, restore
 from apportion.engine.rounds import Rounds
 from apportion.engine.run import Engine, Times
-from apportion.engine.target import POPULARITY, typical_tasks
-from apportion.live.situation import RUNNING, Situation
+from apportion.live.situation import ENDED, RUNNING, Situation
 from apportion.model.errors import ApportionError
 from apportion.model.workload import Workload
 from apportion.policies.protocol import Allocator, Jobs, Policy
@@ -86,11 +85,7 @@ def resume(
     allocator = isinstance(policy.order, Allocator)
     order = OrderPlan(KEY_NONE) if allocator else policy.order.plan(Jobs(workload, encoded, seed))  # type: ignore[union-attr]
     settings = Settings(backfill=backfill, until_s=until_s, seed=seed)
-    plan = policy.placement.plan()
-    targets = None
-    if situation.history is not None:
-        targets = typical_tasks(encode(situation.history, situation.cluster), plan.popularity or POPULARITY)
-    engine = Engine(encoded, _times(workload, durations), order, plan, settings, targets=targets)
+    engine = Engine(encoded, _times(workload, durations), order, policy.placement.plan(), settings)
     bad = restore(engine, _held(situation, encoded, order, len(workload)))
     if bad >= 0:
         name = situation.jobs["job_id"][bad]
@@ -149,14 +144,14 @@ def _times(workload: Workload, durations: F8 | None) -> Times:
 
 def _held(situation: Situation, encoded: Encoded, order: OrderPlan, jobs: int) -> Held:
     table = situation.jobs
-    running = int((table["state"] == RUNNING).sum())
+    ended, running = situation.count(ENDED), situation.count(RUNNING)
     node_of = {name: i for i, name in enumerate(situation.cluster.table["node"])}
     by_job: dict[str, list[tuple[int, int]]] = {}
     for job, node, devices in situation.places.iter_rows():
         by_job.setdefault(job, []).append((node_of[node], devices))
     nodes: list[int] = []
     devices_of: list[int] = []
-    for row, job in enumerate(table["job_id"][:running]):
+    for row, job in enumerate(table["job_id"][ended : ended + running], start=ended):
         pieces = by_job.get(job, [])
         expected = int(encoded.kinds["pieces"][encoded.kind[row]])
         if len(pieces) != expected:
@@ -170,7 +165,8 @@ def _held(situation: Situation, encoded: Encoded, order: OrderPlan, jobs: int) -
     closed = situation.cluster.table["node"].is_in(list(situation.closed)).to_numpy()
     return Held(
         situation.now_s,
-        table["started_s"][:running].to_numpy().astype(float),
+        ended,
+        table["started_s"][ended : ended + running].to_numpy().astype(float),
         earlier,
         preemptions,
         np.array(nodes, np.int64),
@@ -195,7 +191,7 @@ def _served(situation: Situation, encoded: Encoded, order: OrderPlan) -> F8 | No
 def _decisions(engine: Engine, situation: Situation) -> Decisions:
     names: list[str] = situation.cluster.table["node"].to_list()
     ids: list[str] = situation.jobs["job_id"].to_list()
-    before = int((situation.jobs["state"] == RUNNING).sum())
+    before = situation.count(RUNNING)
     runs: Any = engine.arrays["runs"][: int(engine.number("run_count"))]
     puts = engine.arrays["puts"]
     stops = [ids[job] for job in runs["job"][:before][np.isfinite(runs["end"][:before])]]

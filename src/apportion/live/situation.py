@@ -10,11 +10,11 @@ import polars as pl
 from apportion.model.cluster import Cluster
 from apportion.model.workload import Workload
 
-PENDING, RUNNING = "pending", "running"
+PENDING, RUNNING, ENDED = "pending", "running", "ended"
 
 STATE_COLUMNS: dict[str, pl.DataType] = {
     "number": pl.Int64(),  # of the job, the same in every situation
-    "state": pl.String(),  # pending or running
+    "state": pl.String(),  # pending, running or ended
     "started_s": pl.Float64(),  # of the current run, null while pending
     "attained_s": pl.Float64(),  # seconds it ran in earlier runs
     "preemptions": pl.Int32(),
@@ -37,9 +37,9 @@ class Situation:
     ----------
     now_s: seconds, on the clock that all times of the situation are on.
     cluster: all nodes. closed: names of nodes that take nothing new (down, drained, reserved for others).
-    jobs: pending and running jobs: the columns of a workload, `duration_s` being the run time as predicted, and those
-        of `STATE_COLUMNS`. places: see `PLACE_COLUMNS`.
-    history: earlier jobs, from which the typical tasks are taken; None = from the jobs at hand.
+    jobs: jobs that ended lately (from which typical tasks and run times are known), running and pending ones: the
+        columns of a workload, `duration_s` being the run time as predicted, and those of `STATE_COLUMNS`.
+    places: see `PLACE_COLUMNS`.
     served: by user and by group, GPU-seconds received before the current runs, for orders that share.
     """
 
@@ -49,7 +49,6 @@ class Situation:
     places: pl.DataFrame
     closed: frozenset[str] = frozenset()
     served: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    history: Workload | None = None
 
     @classmethod
     def of(
@@ -60,9 +59,8 @@ class Situation:
         places: pl.DataFrame,
         closed: frozenset[str] = frozenset(),
         served: Mapping[str, Mapping[str, float]] | None = None,
-        history: Workload | None = None,
     ) -> Situation:
-        """Conform the tables; running jobs come first, in the order of their starts, then pending ones by submission.
+        """Conform the tables; ended jobs come first, then running ones by start, then pending ones by submission.
 
         Raises
         ------
@@ -79,10 +77,19 @@ class Situation:
         jobs = jobs.with_columns(pl.col(name).cast(kind) for name, kind in STATE_COLUMNS.items())
         workload = Workload.of(jobs)
         table = workload.table.sort(
-            pl.col("state") != RUNNING, "started_s", "submit_s", "number", nulls_last=True, maintain_order=True
+            pl.col("state").replace_strict({ENDED: 0, RUNNING: 1, PENDING: 2}),
+            "started_s",
+            "submit_s",
+            "number",
+            nulls_last=True,
+            maintain_order=True,
         )
         known = places.select(pl.col(name).cast(kind) for name, kind in PLACE_COLUMNS.items())
-        return cls(now_s, cluster, table, known, closed, served or {}, history)
+        return cls(now_s, cluster, table, known, closed, served or {})
+
+    def count(self, state: str) -> int:
+        """Return how many jobs are in a state."""
+        return int((self.jobs["state"] == state).sum())
 
     @property
     def workload(self) -> Workload:
