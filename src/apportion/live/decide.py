@@ -22,7 +22,11 @@ from apportion.policies.protocol import Allocator, Jobs, Policy
 
 
 class SituationError(ApportionError):
-    """What was observed cannot be: a node gives more than it has."""
+    """What was observed cannot be: the places of a running job are not free."""
+
+    def __init__(self, job_id: str, message: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,8 @@ def resume(
     engine = Engine(encoded, _times(workload, durations), order, policy.placement.plan(), settings)
     bad = restore(engine, _held(situation, encoded, order, len(workload)))
     if bad >= 0:
-        name = situation.jobs["job_id"][bad]
-        raise SituationError(f"job {name} runs where its nodes do not have that much free")
+        name = str(situation.jobs["job_id"][bad])
+        raise SituationError(name, f"job {name} runs where its nodes do not have that much free")
     return engine, encoded
 
 
@@ -155,7 +159,7 @@ def _held(situation: Situation, encoded: Encoded, order: OrderPlan, jobs: int) -
         pieces = by_job.get(job, [])
         expected = int(encoded.kinds["pieces"][encoded.kind[row]])
         if len(pieces) != expected:
-            raise SituationError(f"job {job} runs on {len(pieces)} places, expected {expected}")
+            raise SituationError(job, f"job {job} runs on {len(pieces)} places, expected {expected}")
         for node, mask in pieces:
             nodes.append(node)
             devices_of.append(mask)
@@ -203,4 +207,5 @@ def _decisions(engine: Engine, situation: Situation) -> Decisions:
         starts.append(
             Start(ids[run["job"]], tuple(names[n] for n in held["node"]), tuple(int(m) for m in held["mask"]))
         )
-    return Decisions(tuple(stops), tuple(starts), float(engine.number("wake_at")))
+    wake = min(engine.number("wake_at"), engine.number("round_at"))
+    return Decisions(tuple(stops), tuple(starts), wake)
