@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from apportion.cli import compare, fetch, generate, policies, simulate, traces, why
+from apportion.cli import compare, fetch, fill, fragmentation, generate, policies, simulate, traces, why
 
 
 class _Interrupted(Exception):
@@ -37,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (simulate, compare, why, generate, policies, traces, fetch):
+for module in (simulate, compare, fill, why, fragmentation, generate, policies, traces, fetch):
     module.register(app)
 
 

@@ -8,7 +8,11 @@ from typing import Annotated
 
 import typer
 
+from apportion.cli import fill as filling
 from apportion.cli import options as opt
+
+FILL_TAKES = {"trace", "policies", "fill", "cluster", "seeds", "seed", "load", "workers", "json", "out", "quiet"}
+"""What may stand beside `--fill`; everything else belongs to simulation."""
 
 
 def register(app: typer.Typer) -> None:
@@ -17,9 +21,16 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
+    ctx: typer.Context,
     trace: opt.TraceArg,
     policies: Annotated[list[str], typer.Argument(metavar="P1 P2 ...", help="Policies, as in fifo sjf+best-fit.")],
     cluster: opt.ClusterOpt = None,
+    fill: Annotated[
+        bool, typer.Option("--fill", help="The packing experiment of `apportion fill`; policies are placements.")
+    ] = False,
+    load: Annotated[
+        float | None, typer.Option(help="With --fill: GPUs asked for by all arrivals over those there are (1.3).")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Runs per policy, with seeds SEED, SEED+1, ...")] = 1,
     loads: Annotated[
         str | None, typer.Option(help="Offered loads to rescale the arrivals to, as in 0.8,1.0,1.2.")
@@ -31,7 +42,7 @@ def compare(
     checkpoint_cost: opt.CheckpointCostOpt = "0",
     checkpoint_interval: opt.CheckpointIntervalOpt = 0.0,
     failures: opt.FailuresOpt = None,
-    seed: opt.SeedOpt = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything drawn. Default: 0, with --fill 42.")] = None,
     until: opt.UntilOpt = None,
     check: opt.CheckOpt = False,
     json: opt.JsonOpt = None,
@@ -50,6 +61,30 @@ def compare(
     from apportion.policies.registry import parse_policy
     from apportion.study.compare import compare as run
 
+    if seeds < 1:
+        raise UsageError(f"found --seeds {seeds}, expected at least 1")
+    if workers is not None and workers < 1:
+        raise UsageError(f"found --workers {workers}, expected at least 1")
+    if seed is not None and seed < 0:
+        raise UsageError(f"found --seed {seed}, expected at least 0")
+    if fill:
+        _refuse_settings(ctx)
+        first, reached = filling.SEED if seed is None else seed, filling.LOAD if load is None else load
+        filling.compare_fills(
+            trace,
+            policies,
+            cluster=cluster,
+            seeds=seeds,
+            seed=first,
+            load=reached,
+            workers=workers,
+            json=json,
+            out=out,
+            quiet=quiet,
+        )
+        return
+    if load is not None:
+        raise UsageError("--load belongs to --fill; --loads rescales the arrivals of a simulation")
     for policy in policies:
         parse_policy(policy)
     settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check)
@@ -59,10 +94,6 @@ def compare(
         wanted = [math.nan]
     if not all(0 < load < math.inf for load in wanted):
         raise UsageError(f"found --loads {loads}, expected numbers above 0 such as 0.8,1.0,1.2")
-    if seeds < 1:
-        raise UsageError(f"found --seeds {seeds}, expected at least 1")
-    if workers is not None and workers < 1:
-        raise UsageError(f"found --workers {workers}, expected at least 1")
     loaded, machine = opt.load_trace(trace, cluster, quiet)
     opt.check_nodes(failures, settings["failures"], machine)
     count = len(policies) * max(len(wanted), 1) * seeds
@@ -76,7 +107,7 @@ def compare(
             workers=workers,
             ray=ray,
             progress=update,
-            seed=seed,
+            seed=seed or 0,
             **settings,
         )
     if out is not None:
@@ -86,3 +117,13 @@ def compare(
         from apportion.report.terminal import print_comparison
 
         print_comparison([summary | {"policy": label(summary)} for summary in study.means()])
+
+
+def _refuse_settings(ctx: typer.Context) -> None:
+    """Raise `UsageError` for the first option given that has no meaning beside `--fill`."""
+    from apportion.model.errors import UsageError
+
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if parameter.name not in FILL_TAKES and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{parameter.opts[0]} belongs to simulation; with --fill times play no part")

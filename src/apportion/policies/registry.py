@@ -40,6 +40,7 @@ PLACEMENTS = {
     "consolidate": "placements.consolidate:Consolidate",
     "spread": "placements.spread:Spread",
     "load-balance": "placements.load_balance:LoadBalance",
+    "completion": "placements.completion:Completion",
     "fgd": "placements.fgd:FragmentationGradientDescent",
     "dot-product": "placements.dot_product:DotProduct",
     "power": "placements.power:Power",

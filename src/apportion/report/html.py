@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from apportion.model.files import whole_file
 from apportion.report import figures, sentences, words
 from apportion.report.breakdown import by_demand, by_group, by_run_time
 from apportion.report.clock import Clock
 from apportion.report.curves import Binned, Bins, bin_steps
 from apportion.report.occupancy import occupancy
-from apportion.report.page import Card, Plot, card_html, facts, metrics_table, metrics_tiles, name_html
+from apportion.report.page import (
+    Card,
+    Plot,
+    card_html,
+    facts,
+    links,
+    metrics_table,
+    metrics_tiles,
+    name_html,
+    page_data,
+)
 from apportion.report.sentences import Run
+from apportion.report.single_file import write_page
 from apportion.study.result import Result
 
+_SHORT = {"distributions": "How long", "time": "Over time", "waits": "Who waits", "nodes": "Nodes"}
+"""What the cards are called in the bar at the top."""
 TIME_BINS = 1000
 HEAT_BINS = 400
 HEAT_ROWS = 200
@@ -59,14 +68,11 @@ def write_report(results: Sequence[Result], path: Path, *, title: str | None = N
         "metrics": metrics_table(runs) if len(runs) > 1 else metrics_tiles(runs[0].summary),
         "metrics_title": "Side by side" if len(runs) > 1 else "In numbers",
         "cards": "\n".join(card_html(card, labels) for card in cards),
-        "data": _script_json(_data(cards, labels)),
-        "style": _asset("report.css"),
-        "script": _asset("report.js"),
-        "plotly": _plotly(),
+        "links": links([("metrics", "Metrics"), *((card.key, _SHORT[card.key]) for card in cards)]),
+        "footer": "Simulated: what a cluster would have done under each policy with the same jobs.",
         "version": escape(str(runs[0].summary.get("engine", {}).get("version", ""))),
     }
-    with whole_file(Path(path)) as part, part.open("w", encoding="utf-8") as file:
-        file.writelines(_filled(_asset("page.html"), page))
+    write_page(page, page_data(cards, labels), Path(path))
 
 
 def _distributions(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]) -> Card:
@@ -137,36 +143,3 @@ def _nodes(results: Sequence[Result], labels: Sequence[str], runs: Sequence[Run]
 def _traces(results: Sequence[Result]) -> str:
     seen = list(dict.fromkeys(r.trace for r in results))
     return words.names(seen) if len(seen) <= 3 else f"{len(seen)} traces"
-
-
-def _data(cards: Sequence[Card], labels: Sequence[str]) -> dict[str, Any]:
-    plots = {
-        p.key: {"figures": p.figures, "captions": [words.unbroken(c) for c in p.captions]}
-        for card in cards
-        for column in card.columns
-        for p in column
-    }
-    return {"policies": list(labels), "plots": plots}
-
-
-def _script_json(value: object) -> str:
-    """Return JSON that may stand inside a script element: no name can close it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-
-
-def _asset(name: str) -> str:
-    return (resources.files("apportion.report") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
-
-
-def _filled(template: str, page: dict[str, str]) -> list[str]:
-    """Return the template's pieces with each `{{key}}` replaced; what is put in is not looked at again."""
-    out = []
-    for n, piece in enumerate(template.replace("}}", "{{").split("{{")):
-        out.append(piece if n % 2 == 0 else page[piece])
-    return out

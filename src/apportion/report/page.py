@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import polars as pl
 
@@ -33,7 +34,10 @@ class Plot:
 
 @dataclass
 class Card:
-    """A titled part of the page with columns of plots, a note on how to read them and a legend."""
+    """A titled part of the page with columns of plots, a note on how to read them and a legend.
+
+    With `variants`, names as HTML, a choice above the plots shows that variant in every plot of the card.
+    """
 
     key: str
     title: str
@@ -41,6 +45,7 @@ class Card:
     caption: str = ""
     note: str = ""
     legend: bool = True
+    variants: list[str] = field(default_factory=list)
 
 
 def name_html(label: str, index: int) -> str:
@@ -157,6 +162,22 @@ def legend(labels: Sequence[str]) -> str:
     return f'<div class="legend" role="group" aria-label="policies">{chips}</div>'
 
 
+def links(sections: Sequence[tuple[str, str]]) -> str:
+    """Return the links of the bar at the top to (key, words) of sections."""
+    return "".join(f'<a href="#{key}">{text}</a>' for key, text in sections)
+
+
+def page_data(cards: Sequence[Card], labels: Sequence[str]) -> dict[str, Any]:
+    """Return what the page's script draws: the figures of every plot, and the names of the policies."""
+    plots = {
+        p.key: {"figures": p.figures, "captions": [words.unbroken(c) for c in p.captions]}
+        for card in cards
+        for column in card.columns
+        for p in column
+    }
+    return {"policies": list(labels), "plots": plots}
+
+
 def card_html(card: Card, labels: Sequence[str]) -> str:
     """Return a card; its plots are empty boxes of the right height until the page's script draws them."""
     stacked = any(len(column) > 1 for column in card.columns)
@@ -164,24 +185,30 @@ def card_html(card: Card, labels: Sequence[str]) -> str:
     plots = "".join(f'<div class="column">{column}</div>' if stacked else column for column in columns)
     kind = " stacked" if stacked else ""
     chips = legend(labels) if card.legend and len(labels) > 1 else ""
+    choice = _choice(card.variants, "workload shown", "workload") if len(card.variants) > 1 else ""
     caption = f'<p class="caption">{words.unbroken(card.caption)}</p>' if card.caption else ""
     note = f'<p class="note">{card.note}</p>' if card.note else ""
     return (
-        f'<section class="card" id="{card.key}"><h2>{card.title}</h2>{caption}{chips}'
-        f'<div class="plots n{len(columns)}{kind}">{plots}</div>{note}</section>'
+        f'<section class="card" id="{card.key}"><h2>{card.title}</h2>{caption}{choice}{chips}'
+        f'<div class="plots n{min(len(columns), 2)}{kind}">{plots}</div>{note}</section>'
     )
+
+
+def _choice(variants: Sequence[str], label: str, heading: str = "") -> str:
+    buttons = "".join(
+        f'<button type="button" data-variant="{i}" aria-pressed="{str(i == 0).lower()}">{name}</button>'
+        for i, name in enumerate(variants)
+    )
+    before = f'<span class="what">{heading}</span>' if heading else ""
+    return f'<div class="choice" role="group" aria-label="{label}">{before}{buttons}</div>'
 
 
 def _plot_html(plot: Plot) -> str:
     height = max(figure["height"] for figure in plot.figures)
     heading = f"<h3>{plot.heading}</h3>" if plot.heading else ""
     choice = ""
-    if len(plot.figures) > 1:
-        buttons = "".join(
-            f'<button type="button" data-variant="{i}" aria-pressed="{str(i == 0).lower()}">{name}</button>'
-            for i, name in enumerate(plot.variants)
-        )
-        choice = f'<div class="choice" role="group" aria-label="policy shown">{buttons}</div>'
+    if plot.variants and len(plot.figures) > 1:
+        choice = _choice(plot.variants, "policy shown")
     caption = plot.caption or (plot.captions[0] if plot.captions else "")
     text = f'<p class="caption">{words.unbroken(caption)}</p>' if caption else ""
     return (

@@ -51,9 +51,9 @@ def print_summary(run: Result | Summary, *, console: Console | None = None) -> N
     run: a result or its summary. console: where to; by default standard output.
     """
     summary = run.summary() if isinstance(run, Result) else run
-    out = _console(console)
+    out = console_for(console)
     title = f"{summary.get('policy', 'run')} on {summary.get('trace', 'a trace')}"
-    table = _table(out, title)
+    table = plain_table(out, title)
     table.add_column("metric", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     if summary.get("jobs") is not None:
@@ -76,14 +76,14 @@ def print_comparison(summaries: Sequence[Summary], *, console: Console | None = 
     """
     if not summaries:
         raise ValueError("found no summaries, expected at least one")
-    out = _console(console)
+    out = console_for(console)
     traces = list(dict.fromkeys(str(s.get("trace", "")) for s in summaries))
     title = traces[0] if len(traces) == 1 else f"{len(traces)} traces"
     names = _names(summaries)
     columns = [_column(m, heading, summaries, out.is_terminal) for m, heading in _compared(summaries)]
     name_width = min(max(len(name) for name in ["policy", *names]), NAME_WIDTH)
-    for number, block in enumerate(_blocks(columns, out.width - name_width - 3)):
-        table = _table(out, title if number == 0 else "")
+    for number, block in enumerate(in_blocks(columns, out.width - name_width - 3)):
+        table = plain_table(out, title if number == 0 else "")
         table.add_column("\npolicy", overflow="fold", width=name_width)
         for heading, _ in block:
             table.add_column(heading, justify="right", no_wrap=True)
@@ -106,7 +106,7 @@ def _column(measure: Measure, heading: str, summaries: Sequence[Summary], colour
     return heading, [_cell(measure, v, mark and apart, colours) for v, mark in zip(values, marks)]
 
 
-def _blocks(columns: Sequence[Column], width: int) -> list[list[Column]]:
+def in_blocks(columns: Sequence[Column], width: int) -> list[list[Column]]:
     """Return the columns in as many tables as the width asks for: none is ever cut off."""
     blocks: list[list[Column]] = []
     room = 0
@@ -149,14 +149,16 @@ def _cell(measure: Measure, value: float | None, is_best: bool, colours: bool) -
     return Text(text, style="bold green" if is_best else "")
 
 
-def _console(console: Console | None) -> Console:
+def console_for(console: Console | None) -> Console:
+    """Return where to print, by default standard output, wide enough for tables that go to a file."""
     out = console or Console(highlight=False)
     if not out.is_terminal:
         out.width = max(out.width, WIDTH)
     return out
 
 
-def _table(console: Console, title: str) -> Table:
+def plain_table(console: Console, title: str) -> Table:
+    """Return an empty table in the one style of all."""
     lines = box.SIMPLE_HEAD if console.is_terminal else None
     return Table(
         title=Text(title),

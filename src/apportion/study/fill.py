@@ -118,7 +118,7 @@ class Filler:
     def __init__(self, workload: Workload, cluster: Cluster, load: float = LOAD, trace: str | None = None) -> None:
         self.workload, self.cluster, self.load = workload, cluster, load
         self.trace = trace or workload.name
-        self._check(int(workload.gpu_demand.sum() * 1000))
+        self._check(round(workload.gpu_demand.sum() * 1000))
         self._encoded = encode(workload, cluster)
         self._targets = typical_tasks(self._encoded)
         table = workload.table
@@ -170,7 +170,7 @@ class Filler:
         if self.cluster.gpus == 0:
             raise InputError(f"{self.trace}: the cluster has no GPUs to fill")
         if demand_milli == 0:
-            raise InputError(f"{self.trace}: found no task that asks for a GPU, expected at least one to fill a cluster")
+            raise InputError(f"{self.trace}: found no task that asks for a GPU, expected at least one")
         if len(self.workload) * self.load * self.cluster.gpus * 1000 / demand_milli > MOST_EVENTS:
             raise InputError(f"{self.trace}: load {self.load:g} needs more than {MOST_EVENTS:,} arrivals")
 

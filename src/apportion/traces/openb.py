@@ -32,7 +32,7 @@ def read(path: Path, options: Options) -> Trace:
 
     Options
     -------
-    pods: variant, the `default` in openb_pod_list_default.csv; `apportion compare --fill` also takes several, as in
+    pods: variant, the `default` in openb_pod_list_default.csv; `compare --fill` also takes several, as in
     `default,cpu050` or `gpu*`, and all with `*`. nodes: gpu_node (1,213 nodes with GPUs) or
     all_node. pending: drop (default) or keep the pods that were never scheduled; kept ones last deletion -
     creation, censored. Packing experiments keep them by default.

@@ -58,6 +58,11 @@
     trace.visible = !hidden.has(policy);
     const dash = DASHES[Math.floor(policy / COLOURS) % DASHES.length];
     if (role === "line") trace.line = { ...trace.line, color: colour, width: 2, dash };
+    if (role === "band") Object.assign(trace, { fillcolor: colour + "33", line: { width: 0, color: colour } });
+    if (role === "bar") {
+      trace.marker = { ...trace.marker, color: colour, opacity: 0.85, pattern: { shape: dash === "solid" ? "" : "/", solidity: 0.4 } };
+      trace.error_y = { ...trace.error_y, color: css("--ink"), thickness: 1, width: 2 };
+    }
     if (role === "stretch") trace.line = { ...trace.line, color: colour };
     if (role === "dot") trace.marker = { ...trace.marker, color: colour, symbol: SYMBOLS[policy % SYMBOLS.length], line: { color: css("--card"), width: 1.5 }, opacity: 1 };
     if (role === "end") trace.marker = { ...trace.marker, color: colour, symbol: "line-ns", line: { color: colour, width: 1.5 } };
@@ -155,12 +160,19 @@
     const item = { box: element.querySelector(".plot"), plot, variant: 0, width: 0 };
     drawn.push(item);
     draw(item).then(() => followZoom(item));
-    element.querySelectorAll("[data-variant]").forEach((button) => button.addEventListener("click", () => {
-      item.variant = Number(button.dataset.variant);
-      element.querySelectorAll("[data-variant]").forEach((b) => b.setAttribute("aria-pressed", String(b === button)));
-      const caption = element.querySelector(".caption");
-      if (caption) caption.innerHTML = plot.captions[item.variant];
-      draw(item);
+  });
+
+  /* A choice above the plots of a card is for all of them; one inside a figure is for that alone. */
+  document.querySelectorAll(".choice").forEach((choice) => {
+    const around = choice.closest("figure") || choice.closest(".card");
+    choice.querySelectorAll("[data-variant]").forEach((button) => button.addEventListener("click", () => {
+      choice.querySelectorAll("[data-variant]").forEach((b) => b.setAttribute("aria-pressed", String(b === button)));
+      for (const item of drawn.filter((one) => around.contains(one.box))) {
+        item.variant = Number(button.dataset.variant);
+        const caption = item.box.closest("figure").querySelector(".caption");
+        if (caption) caption.innerHTML = item.plot.captions[item.variant];
+        draw(item);
+      }
     }));
   });
 
