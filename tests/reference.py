@@ -11,41 +11,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-WHOLE = 1000
-INF = math.inf
+from reference_parts import INF, WHOLE, JobSpec, Node, NodeSpec, Piece, Shape, give_back, may_use, owner, take
+from reference_placements import RULES, SIMPLE, Target, typical_tasks, utilisation
+
 PREEMPTIVE = ("srtf", "las")
 MOST_EVENTS = 100_000
-
-
-@dataclass(frozen=True)
-class NodeSpec:
-    """A node: `gpus` devices of `gpu_model` (one amount if `pooled`), CPU, memory, the group that owns it."""
-
-    gpus: int
-    cpu_milli: int = 1 << 40
-    memory_mib: int = 1 << 40
-    gpu_model: str | None = None
-    group: str | None = None
-    pooled: bool = False
-
-
-@dataclass(frozen=True)
-class JobSpec:
-    """A job: when it comes, how long it runs and is thought to run (s), and what each of its tasks needs."""
-
-    submit: float = 0.0
-    duration: float = 1.0
-    estimate: float | None = None
-    tasks: int = 1
-    gpus: int = 1
-    gpu_milli: int = WHOLE
-    cpu_milli: int = 0
-    memory_mib: int = 0
-    gpu_models: tuple[str, ...] = ()
-    user: str = ""
-    group: str = ""
-    priority: int = 0
-    preemptible: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,7 +24,7 @@ class Settings:
 
     Parameters
     ----------
-    order: a name of `STATIC`, `FAIR` or `PREEMPTIVE`. placement: a name of `SCORES`.
+    order: a name of `STATIC`, `FAIR` or `PREEMPTIVE`. placement: a name of `RULES`.
     backfill: skip, strict or easy (easy: static orders in an undivided cluster only).
     failures: (time, node, up), ascending in time. quantum .. queued_first: preemptive orders only.
     """
@@ -82,111 +52,6 @@ class World:
     settings: Settings = field(default_factory=Settings)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What one piece takes from the one node that it runs on; `gpus` is 0 where no GPU is needed."""
-
-    gpus: int
-    milli: int
-    cpu: int
-    memory: int
-
-
-class Node:
-    """A node as it is now; a pool is a node with a single device of many thousand milli."""
-
-    def __init__(self, spec: NodeSpec) -> None:
-        self.spec = spec
-        self.up = True
-        self.free_cpu, self.free_memory = spec.cpu_milli, spec.memory_mib
-        self.free = [spec.gpus * WHOLE] if spec.pooled else [WHOLE] * spec.gpus
-        self.tasks = 0
-
-    @property
-    def free_milli(self) -> int:
-        return sum(self.free)
-
-    def takes(self, shape: Shape) -> bool:
-        """Return whether a piece of this shape fits now."""
-        if not self.up or shape.cpu > self.free_cpu or shape.memory > self.free_memory:
-            return False
-        if shape.gpus == 0:
-            return True
-        if self.spec.pooled:
-            return shape.gpus * shape.milli <= self.free_milli
-        return sum(free >= shape.milli for free in self.free) >= shape.gpus
-
-    def devices_for(self, shape: Shape) -> list[int]:
-        """Return the devices a fitting piece gets: the fullest that have room, the lowest index on ties.
-
-        For whole devices that is the lowest idle ones, as only idle devices have room.
-        """
-        roomy = [d for d in range(len(self.free)) if self.free[d] >= shape.milli]
-        return sorted(roomy, key=lambda d: (self.free[d], d))[: shape.gpus]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A piece in its place; `devices` is empty in a pool and where no GPU is needed."""
-
-    node: int
-    shape: Shape
-    devices: tuple[int, ...]
-
-
-def take(nodes: list[Node], index: int, shape: Shape) -> Piece:
-    """Put a piece on a node on which it fits."""
-    node = nodes[index]
-    assert node.takes(shape)
-    devices = () if shape.gpus == 0 or node.spec.pooled else tuple(node.devices_for(shape))
-    piece = Piece(index, shape, devices)
-    _change(node, piece, -1)
-    return piece
-
-
-def give_back(nodes: list[Node], pieces: list[Piece]) -> None:
-    """Take pieces off their nodes."""
-    for piece in pieces:
-        _change(nodes[piece.node], piece, +1)
-
-
-def _change(node: Node, piece: Piece, sign: int) -> None:
-    node.free_cpu += sign * piece.shape.cpu
-    node.free_memory += sign * piece.shape.memory
-    node.tasks -= sign
-    if node.spec.pooled:
-        node.free[0] += sign * piece.shape.gpus * piece.shape.milli
-    for device in piece.devices:
-        node.free[device] += sign * piece.shape.milli
-    most = node.spec.gpus * WHOLE if node.spec.pooled else WHOLE
-    assert all(0 <= free <= most for free in node.free)
-    assert 0 <= node.free_cpu <= node.spec.cpu_milli and 0 <= node.free_memory <= node.spec.memory_mib
-
-
-def utilisation(node: Node) -> float:
-    """Return the whole percent of CPU and GPU in use, as the simulator published with PAI counts it."""
-    cpu = 1 - node.free_cpu / node.spec.cpu_milli if node.spec.cpu_milli else 0.0
-    if node.spec.gpus == 0:
-        return round(100 * cpu)
-    gpu = 1 - node.free_milli / (node.spec.gpus * WHOLE)
-    return round(100 * (gpu + cpu) / 2)
-
-
-def left_over(node: Node, shape: Shape) -> float:
-    """Return CPU and GPU left free behind a piece, each in units of a large node, halved."""
-    cpu = 0.5 * (node.free_cpu - shape.cpu) / 128_000
-    return cpu + 0.5 * (node.free_milli - shape.gpus * shape.milli) / (8 * WHOLE)
-
-
-SCORES: dict[str, Callable[[Node, Shape], float]] = {
-    "first-fit": lambda node, shape: 0,
-    "best-fit": lambda node, shape: -math.trunc(100 * (1 - left_over(node, shape))),
-    "worst-fit": lambda node, shape: -node.free_milli,
-    "load-balance": lambda node, shape: utilisation(node),
-    "spread": lambda node, shape: node.tasks,
-}
-
-
 class Job:
     """A job as it is now: what is left to do, and what became of it."""
 
@@ -199,13 +64,9 @@ class Job:
         self.estimate = spec.duration if spec.estimate is None else spec.estimate
         self.gpus = spec.gpus if spec.gpu_milli else 0
         self.milli = spec.tasks * self.gpus * spec.gpu_milli
-        self.eligible = [i for i, node in enumerate(nodes) if self._may_use(node)]
-        self.partition = spec.group if any(node.group == spec.group for node in nodes) else None
+        self.eligible = [i for i, node in enumerate(nodes) if may_use(node, spec.gpu_models, spec.group)]
+        self.partition = owner(spec.group, nodes)
         self.pieces = self._pieces(max((nodes[i].gpus for i in self.eligible), default=0))
-
-    def _may_use(self, node: NodeSpec) -> bool:
-        model_fits = not self.spec.gpu_models or node.gpu_model in self.spec.gpu_models
-        return model_fits and node.group in (None, self.spec.group)
 
     def _pieces(self, most: int) -> list[Shape]:
         """Cut tasks that no node could hold, `most` GPUs being the largest node's."""
@@ -261,17 +122,17 @@ FAIR: dict[str, Callable[[Job], str]] = {
 }
 
 
-def place(nodes: list[Node], job: Job, placement: str) -> list[Piece] | None:
-    """Put every piece of a job on its best node, or none of them (None)."""
-    score = SCORES[placement]
+def place(nodes: list[Node], job: Job, placement: str, target: Target = ()) -> list[Piece] | None:
+    """Put every piece of a job on its best node, or none of them (None); `target` is what `fgd` looks at."""
+    rule = RULES[placement]
     placed: list[Piece] = []
     for shape in job.pieces:
         open_nodes = [i for i in job.eligible if nodes[i].takes(shape)]
         if not open_nodes:
             give_back(nodes, placed)
             return None
-        best = min(open_nodes, key=lambda i: (score(nodes[i], shape), i))
-        placed.append(take(nodes, best, shape))
+        best = min(open_nodes, key=lambda i: (rule.key(nodes[i], shape, target), i))
+        placed.append(take(nodes, best, shape, rule.devices(nodes[best], shape, target)))
     return placed
 
 
@@ -290,6 +151,7 @@ class Simulation:
         self.to_arrive = list(self.jobs)
         self.to_fail = list(world.settings.failures)
         self.timer: float | None = None
+        self.target = typical_tasks(world.jobs, world.nodes)
         self.partitions = [*dict.fromkeys(n.group for n in world.nodes if n.group is not None), None]
         for job in self.jobs:
             if place([Node(spec) for spec in world.nodes], job, "first-fit") is None:
@@ -356,10 +218,13 @@ class Simulation:
         job.entry_key = self._urgency(job)
 
     def _start(self, job: Job) -> bool:
-        pieces = place(self.nodes, job, self.settings.placement)
+        pieces = self._place(self.nodes, job)
         if pieces is not None:
             self._begin(job, pieces)
         return pieces is not None
+
+    def _place(self, nodes: list[Node], job: Job) -> list[Piece] | None:
+        return place(nodes, job, self.settings.placement, self.target)
 
     def _begin(self, job: Job, pieces: list[Piece]) -> None:
         run = Run(job, self.now, self.now + job.remaining, self.now + job.likely, pieces)
@@ -414,7 +279,7 @@ class Simulation:
             return
         shadow, future = self._reserve(queue[0])
         for job in queue[1:]:
-            pieces = place(self.nodes, job, self.settings.placement)
+            pieces = self._place(self.nodes, job)
             if pieces is None:
                 continue
             if self.now + job.likely <= shadow or self._also_fits(future, pieces):
@@ -430,18 +295,20 @@ class Simulation:
             for run in self.running:
                 if ends[run] == end:
                     give_back(future, run.pieces)
-            if place(future, head, self.settings.placement) is not None:
+            if self._place(future, head) is not None:
                 return end, future
         return INF, future
 
     def _also_fits(self, future: list[Node], pieces: list[Piece]) -> bool:
         """Take the same nodes in the future too, if all pieces have room there beside the queue's head."""
+        rule = RULES[self.settings.placement]
         taken: list[Piece] = []
         for piece in pieces:
             if not future[piece.node].takes(piece.shape):
                 give_back(future, taken)
                 return False
-            taken.append(take(future, piece.node, piece.shape))
+            node = future[piece.node]
+            taken.append(take(future, piece.node, piece.shape, rule.devices(node, piece.shape, self.target)))
         return True
 
     def _urgency(self, job: Job, run: Run | None = None) -> float:
@@ -514,7 +381,7 @@ class Simulation:
         world = copy.deepcopy(self.nodes)
         for run in runs:
             give_back(world, run.pieces)
-        return place(world, job, self.settings.placement) is not None
+        return self._place(world, job) is not None
 
 
 @dataclass(frozen=True)
@@ -544,3 +411,27 @@ def simulate(world: World) -> tuple[list[RunRecord], list[JobRecord]]:
         pieces = tuple((p.node, sum(1 << d for d in p.devices), p.shape.gpus) for p in run.pieces)
         runs.append(RunRecord(run.job.row, run.start, run.end, pieces))
     return runs, [JobRecord(j.state, j.preemptions, j.restarts) for j in done.jobs]
+
+
+__all__ = [
+    "FAIR",
+    "INF",
+    "PREEMPTIVE",
+    "RULES",
+    "SIMPLE",
+    "STATIC",
+    "Job",
+    "JobRecord",
+    "JobSpec",
+    "Node",
+    "NodeSpec",
+    "Piece",
+    "RunRecord",
+    "Settings",
+    "Shape",
+    "World",
+    "place",
+    "simulate",
+    "take",
+    "utilisation",
+]

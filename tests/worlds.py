@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apportion.model import Cluster, Workload
 from apportion.model.signal import NodeEvents
-from reference import FAIR, INF, PREEMPTIVE, SCORES, STATIC, JobSpec, NodeSpec, Settings, World
+from reference import FAIR, INF, PREEMPTIVE, SIMPLE, STATIC, JobSpec, NodeSpec, Settings, World
 
 FAMILIES = ("static", "fair", "easy", "preemptive")
 """Kinds of worlds, by the kind of scheduling pass: `worlds(family)`."""
@@ -60,6 +60,12 @@ def _demands(shares: tuple[int, ...]) -> st.SearchStrategy[dict[str, int]]:
     )
 
 
+def _mostly_shares(shares: list[int]) -> st.SearchStrategy[dict[str, int]]:
+    """Return what tasks ask for that share devices, so that these break up in different ways."""
+    one = st.fixed_dictionaries({"gpu_milli": st.sampled_from(shares), "tasks": st.sampled_from((1, 1, 1, 3))})
+    return st.one_of(one, one, one, st.just({}), st.just({"gpus": 0}))
+
+
 @st.composite
 def job_lists(draw: st.DrawFn, step: float, shares: tuple[int, ...]) -> tuple[JobSpec, ...]:
     """Return 1 to 14 jobs in order of submission whose times are multiples of `step`."""
@@ -67,7 +73,8 @@ def job_lists(draw: st.DrawFn, step: float, shares: tuple[int, ...]) -> tuple[Jo
     def seconds(least: int, most: int) -> st.SearchStrategy[float]:
         return st.integers(int(least / step), int(most / step)).map(lambda n: n * step)
 
-    demands = draw(st.sampled_from((_demands(shares), _demands(shares), _demands((1000,)))))
+    few_shares = draw(st.lists(st.sampled_from(shares), min_size=2, max_size=3))
+    demands = draw(st.sampled_from((_demands(shares), _demands(shares), _demands((1000,)), _mostly_shares(few_shares))))
     tight, picky = draw(st.booleans()), draw(st.integers(0, 3)) == 3
 
     @st.composite
@@ -100,7 +107,7 @@ def job_lists(draw: st.DrawFn, step: float, shares: tuple[int, ...]) -> tuple[Jo
 
 
 @st.composite
-def settings_for(draw: st.DrawFn, family: str, step: float, nodes: int) -> Settings:
+def settings_for(draw: st.DrawFn, family: str, step: float, nodes: int, placements: tuple[str, ...]) -> Settings:
     """Return how a world of a family is run; its times are multiples of `step`."""
     orders = {"fair": tuple(FAIR), "preemptive": PREEMPTIVE}.get(family, tuple(STATIC))
     backfill = st.just("easy") if family == "easy" else st.sampled_from(("skip", "strict"))
@@ -108,7 +115,7 @@ def settings_for(draw: st.DrawFn, family: str, step: float, nodes: int) -> Setti
     failures = st.lists(st.tuples(moment, st.integers(0, nodes - 1), st.booleans()), max_size=6)
     settings: dict[str, Any] = {
         "order": draw(st.sampled_from(orders)),
-        "placement": draw(st.sampled_from(tuple(SCORES))),
+        "placement": draw(st.sampled_from(placements)),
         "backfill": draw(backfill),
         "granularity": draw(st.sampled_from((0.0, 0.0, 1.0))),
         "until": draw(st.one_of(st.just(INF), st.just(INF), moment)),
@@ -130,15 +137,15 @@ def settings_for(draw: st.DrawFn, family: str, step: float, nodes: int) -> Setti
 
 
 @st.composite
-def worlds(draw: st.DrawFn, family: str | None = None) -> World:
-    """Return a world of one of `FAMILIES` (default: any); those of `easy` are undivided."""
+def worlds(draw: st.DrawFn, family: str | None = None, placements: tuple[str, ...] = tuple(SIMPLE)) -> World:
+    """Return a world of one of `FAMILIES` (default: any) under one of `placements`; those of `easy` are undivided."""
     family = family or draw(st.sampled_from(FAMILIES))
     step = draw(st.sampled_from((1.0, 1.0, 0.25)))
     divided = family != "easy" and draw(st.integers(0, 2)) == 2
     nodes = draw(node_lists(divided))
     served = family in ("fair", "preemptive")
     jobs = draw(job_lists(step, EXACT_SHARES if served else SHARES))
-    return World(nodes, jobs, draw(settings_for(family, step, len(nodes))))
+    return World(nodes, jobs, draw(settings_for(family, step, len(nodes), placements)))
 
 
 def to_cluster(world: World) -> Cluster:

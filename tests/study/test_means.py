@@ -11,7 +11,7 @@ import pytest
 
 from apportion.model import Cluster, InputError, Trace, UsageError, Workload
 from apportion.model.cluster_spec import parse_cluster
-from apportion.study.compare import Run, Study, _half_width, compare
+from apportion.study.compare import Run, Study, compare, half_width
 from apportion.study.result import Result
 
 
@@ -47,7 +47,7 @@ def test_numbers_are_averaged_and_the_interval_is_students() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "half_width"),
+    ("values", "expected"),
     [
         ([5.0], 0.0),
         ([5.0, 5.0], 0.0),
@@ -61,8 +61,8 @@ def test_numbers_are_averaged_and_the_interval_is_students() -> None:
         ([9.0] * 50 + [11.0] * 50 + [10.0], 1.96 / math.sqrt(101)),
     ],
 )
-def test_half_the_width_of_the_interval(values: list[float], half_width: float) -> None:
-    assert math.isclose(_half_width(values), half_width, rel_tol=1e-12)
+def test_half_the_width_of_the_interval(values: list[float], expected: float) -> None:
+    assert math.isclose(half_width(values), expected, rel_tol=1e-12)
 
 
 def test_a_count_that_is_absent_is_none() -> None:

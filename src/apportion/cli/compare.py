@@ -35,6 +35,10 @@ def compare(
     loads: Annotated[
         str | None, typer.Option(help="Offered loads to rescale the arrivals to, as in 0.8,1.0,1.2.")
     ] = None,
+    churn: Annotated[
+        bool,
+        typer.Option("--churn", help="Not the trace's times: a random stream of its jobs at each of --loads, by seed."),
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Runs at once. Default: one per core.")] = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster that runs them (auto).")] = None,
     backfill: opt.BackfillOpt = "skip",
@@ -94,7 +98,9 @@ def compare(
         wanted = [math.nan]
     if not all(0 < load < math.inf for load in wanted):
         raise UsageError(f"found --loads {loads}, expected numbers above 0 such as 0.8,1.0,1.2")
-    loaded, machine = opt.load_trace(trace, cluster, quiet)
+    if churn and not wanted:
+        raise UsageError("--churn needs --loads, as in --churn --loads 0.9,1.0")
+    loaded, machine = opt.load_trace(trace, cluster, quiet, timeless=churn)
     opt.check_nodes(failures, settings["failures"], machine)
     count = len(policies) * max(len(wanted), 1) * seeds
     with bar("comparing", quiet, count) as update:
@@ -104,6 +110,7 @@ def compare(
             cluster=machine,
             seeds=seeds,
             loads=wanted,
+            churn=churn,
             workers=workers,
             ray=ray,
             progress=update,

@@ -26,7 +26,8 @@ def score_of(w, node, task):
             total += term.weight * call_wide_score(term.kernel, w, node, task)
         else:
             total += term.weight * call_score(term.kernel, node, task)
-    return total
+    # sums that are equal on paper are equal here
+    return total if w.terms_n == 1 else np.rint(total * 1e9) / 1e9
 
 
 @inner

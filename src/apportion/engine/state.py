@@ -33,7 +33,7 @@ class State:
         self._kernels: list[Any] = []  # kept: the record only knows their addresses
         for name in ("sync", "place", "room"):
             self.call(f"{name}_kernel", {"sync": sync, "place": place, "room": room_for}[name])
-        self.root["random"] = (seed * 0x9E3779B97F4A7C15 + 0x1234567) % (1 << 64)
+        self.root["random"] = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
         for name, array in index_arrays(encoded.nodes, encoded.tasks, placement.ties == TIES_SECOND).items():
             self.attach(name, array)
         self.root["leaves"] = _leaves(encoded.nodes.size)

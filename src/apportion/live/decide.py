@@ -86,15 +86,41 @@ def resume(
     if later is not None and len(later):
         workload = Workload(pl.concat([workload.table, later.table], how="diagonal_relaxed"), None, "situation")
     encoded = encode(workload, situation.cluster)
-    allocator = isinstance(policy.order, Allocator)
-    order = OrderPlan(KEY_NONE) if allocator else policy.order.plan(Jobs(workload, encoded, seed))  # type: ignore[union-attr]
+    return stand(situation, encoded, policy, backfill=backfill, seed=seed, until_s=until_s, durations=durations), encoded
+
+
+def stand(
+    situation: Situation,
+    encoded: Encoded,
+    policy: Policy,
+    *,
+    backfill: int = 0,
+    seed: int = 0,
+    until_s: float = np.inf,
+    durations: F8 | None = None,
+    order: OrderPlan | None = None,
+) -> Engine:
+    """Return an engine that stands in the situation, whose jobs are the first of `encoded`; see `resume`.
+
+    order: of all jobs of `encoded`; default: what the policy says.
+    """
+    workload = encoded.workload
+    if order is None:
+        order = order_of(policy, encoded, seed)
     settings = Settings(backfill=backfill, until_s=until_s, seed=seed)
     engine = Engine(encoded, _times(workload, durations), order, policy.placement.plan(), settings)
     bad = restore(engine, _held(situation, encoded, order, len(workload)))
     if bad >= 0:
         name = str(situation.jobs["job_id"][bad])
         raise SituationError(name, f"job {name} runs where its nodes do not have that much free")
-    return engine, encoded
+    return engine
+
+
+def order_of(policy: Policy, encoded: Encoded, seed: int = 0) -> OrderPlan:
+    """Return how the policy orders the jobs; an allocator has no keys."""
+    if isinstance(policy.order, Allocator):
+        return OrderPlan(KEY_NONE)
+    return policy.order.plan(Jobs(encoded.workload, encoded, seed))
 
 
 def finish(
@@ -107,7 +133,7 @@ def finish(
     """Run the engine on to its end."""
     rounds = None
     if isinstance(policy.order, Allocator):
-        rounds = _rounds(encoded, policy.order, situation)
+        rounds = rounds_of(encoded, policy.order, situation)
     while True:
         status = engine.step()
         if status == DONE:
@@ -119,7 +145,8 @@ def finish(
             rounds.apply(engine, view, policy.order.decide(view))  # type: ignore[union-attr]
 
 
-def _rounds(encoded: Encoded, allocator: Allocator, situation: Situation) -> Rounds:
+def rounds_of(encoded: Encoded, allocator: Allocator, situation: Situation) -> Rounds:
+    """Return the door through which the allocator decides on this situation and what follows it."""
     gpus = encoded.milli / 1000
     numbers = np.full(gpus.size, -1, np.int64)
     numbers[: situation.jobs.height] = situation.jobs["number"].to_numpy()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from apportion.engine.layout import BUCKETS
 from apportion.model.snapshot import ROW
 from apportion.report.words import plural
 from apportion.study.defragment import Move, Plan
-from apportion.study.fragmentation import STRANDED, WORDS, Gauge
+from apportion.study.fragmentation import WORDS, Gauge
 
 CLASSES, NODES = 10, 8
 """Rows of the tables shown at most."""
@@ -20,13 +19,15 @@ def gauge_lines(gauge: Gauge) -> list[str]:
     on = gauge.occupied
     free, stranded = gauge.free_gpus, gauge.stranded_gpus
     held = f"{plural(len(on.snapshot), 'task')} {'holds' if len(on.snapshot) == 1 else 'hold'}"
+    kinds = (
+        f"{plural(on.board.targets.size, 'typical kind')} of {'those that run' if on.own else on.target.workload.name}"
+    )
     out = [
         f"{plural(len(on.cluster), 'node')} with {plural(gauge.capacity_gpus, 'GPU')}: "
         f"{held} {_gpus(gauge.allocated_gpus)}, {_gpus(free)} are free",
         f"stranded: {_gpus(stranded)} GPUs, {_share(stranded, free)} of what is free, "
         f"{_share(stranded, gauge.capacity_gpus)} of capacity",
-        f"  (free GPUs that the next task of {on.target.workload.name} could not use where they are, on average over "
-        f"{plural(on.board.targets.size, 'typical kind')} of task)",
+        f"  free GPUs that the next task could not use where they are, drawn from {kinds}",
     ]
     if free == 0:
         return out
@@ -41,17 +42,19 @@ def gauge_lines(gauge: Gauge) -> list[str]:
     ]  # fmt: skip
     out += _aligned([("model", "GPUs", "free", "stranded", "of free", "mostly because"), *models], right=5)
     shown = gauge.classes.head(CLASSES)
-    out += ["", "for which typical tasks, those that make up most of it first"]
+    out += ["", "for which typical tasks: how many more would fit, and the free GPUs they cannot use"]
     classes = [
-        (_share(row["share"], 1), f"{row['room']:,}", _gpus(row["stranded_gpus"]), _gpus(row["contribution_gpus"]),
+        (_share(row["share"], 1), _count(row["room"]), _gpus(row["stranded_gpus"]), _gpus(row["contribution_gpus"]),
          _task(row), WORDS[row["reason"]] if row["reason"] else "")
         for row in shown.iter_rows(named=True)
     ]  # fmt: skip
-    head = ("share", "more fit", "stranded", "x share", "task", "mostly because")
+    head = ("share", "more fit", "cannot use", "its part", "task", "mostly because")
     out += _aligned([head, *classes], right=4)
     if gauge.classes.height > shown.height:
         rest = float(gauge.classes["contribution_gpus"][shown.height :].sum())
-        out.append(f"  and {plural(gauge.classes.height - shown.height, 'other kind')}: {_gpus(rest)} x share")
+        out.append(
+            f"  and {plural(gauge.classes.height - shown.height, 'other kind')}: {_gpus(rest)} of all that is stranded"
+        )
     return out + _node_lines(gauge)
 
 
@@ -80,7 +83,8 @@ def plan_lines(plan: Plan) -> list[str]:
         return ["", "no single move of a task would free GPUs"]
     freed = plan.stranded_before - plan.stranded_after
     of = f"stranded {_gpus(plan.stranded_before)} to {_gpus(plan.stranded_after)}"
-    return ["", f"{plural(len(plan.moves), 'move')} that free {_exact(freed)} GPUs ({of})", *_move_lines(plan.moves)]
+    frees = "move that frees" if len(plan.moves) == 1 else "moves that free"
+    return ["", f"{len(plan.moves)} {frees} {_amount(freed)} ({of})", *_move_lines(plan.moves)]
 
 
 def _room_lines(plan: Plan) -> list[str]:
@@ -97,7 +101,7 @@ def _move_lines(moves: Sequence[Move]) -> list[str]:
     out = []
     for number, move in enumerate(moves, start=1):
         freed = move.frees_gpus
-        effect = f"frees {_exact(freed)} GPUs" if freed >= 0 else f"strands {_exact(-freed)} GPUs more"
+        effect = f"frees {_amount(freed)}" if freed >= 0 else f"strands {_amount(-freed)} more"
         stop = "; it must stop before it starts again" if move.stop_first else ""
         task = _task({"gpus": move.gpus, "gpu_milli": move.gpu_milli, "cpu_milli": move.cpu_milli})
         out.append(
@@ -109,8 +113,12 @@ def _move_lines(moves: Sequence[Move]) -> list[str]:
 
 
 def _task(row: dict[str, Any]) -> str:
-    share = "GPU" if row["gpu_milli"] == 1000 else f"{row['gpu_milli'] / 1000:g} GPU"
-    parts = [f"{row['gpus']} x {share}"] if row["gpus"] else ["no GPU"]
+    whole = plural(row["gpus"], "GPU")
+    share = f"{row['gpu_milli'] / 1000:g} GPU"
+    if row["gpu_milli"] == 1000:
+        parts = [whole]
+    else:
+        parts = [f"{row['gpus']} x {share}" if row["gpus"] > 1 else share] if row["gpus"] else ["no GPU"]
     if row["cpu_milli"]:
         parts.append(f"{_cores(row['cpu_milli'])} cores")
     if row.get("gpu_models") is not None:
@@ -125,11 +133,22 @@ def _devices(devices: Sequence[int]) -> str:
 
 
 def _gpus(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}" if value >= 0.05 else "<0.1"
+    if value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if value >= 0.05 else "<0.1"
 
 
 def _exact(value: float) -> str:
-    return f"{value:,.3f}".rstrip("0").rstrip(".") if value else "0"
+    return f"{value:,.3f}".rstrip("0").rstrip(".") if abs(value) >= 0.0005 else "0"
+
+
+def _amount(gpus: float) -> str:
+    text = _exact(gpus)
+    return f"{text} GPU" if text == "1" else f"{text} GPUs"
+
+
+def _count(number: int | None) -> str:
+    return "any" if number is None else f"{number:,}"
 
 
 def _cores(milli: int | None) -> str:
@@ -149,6 +168,3 @@ def _aligned(rows: Sequence[Sequence[str]], right: int) -> list[str]:
         cells = [cell.rjust(w) if n else cell.ljust(w) for cell, w, n in zip(row, widths, numbers, strict=True)]
         lines.append(("  " + "  ".join(cells)).rstrip())
     return lines
-
-
-assert set(STRANDED) | {"q3"} == set(BUCKETS) == set(WORDS)

@@ -21,6 +21,7 @@ NAME_WIDTH = 24
 
 _COMPARED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("jct_s", "mean"), "JCT\nmean"),
+    (("jct_mean_ci95_s",), "JCT mean\n95 % ±"),
     (("jct_s", "p50"), "JCT\np50"),
     (("jct_s", "p99"), "JCT\np99"),
     (("wait_s", "mean"), "wait\nmean"),
@@ -29,6 +30,10 @@ _COMPARED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("wait_s", "max"), "wait\nmax"),
     (("makespan_s",), "\nmakespan"),
     (("gpu_utilization",), "GPU\nuse"),
+    (("steady", "allocated_pct"), "steady:\nallocated"),
+    (("allocated_ci95_pct",), "\n95 % ±"),
+    (("steady", "fragmented_pct"), "steady:\nfragments"),
+    (("fragmented_ci95_pct",), "\n95 % ±"),
     (("completed",), "\ndone"),
     (("rejected",), "\nrejected"),
     (("unfinished",), "\nunfinished"),
@@ -102,7 +107,7 @@ def _column(measure: Measure, heading: str, summaries: Sequence[Summary], colour
     values = [measure.of(s) for s in summaries]
     marks = best(values, measure.lower_is_better)
     # A column where every run is the same tells nothing apart: no mark.
-    apart = not all(marks)
+    apart = not all(marks) and not measure.path[-1].endswith(("ci95_s", "ci95_pct"))
     return heading, [_cell(measure, v, mark and apart, colours) for v, mark in zip(values, marks)]
 
 

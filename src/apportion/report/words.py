@@ -32,6 +32,11 @@ def amount(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def of_hundred(value: float) -> str:
+    """Return a percentage as `94.57 %`."""
+    return f"{value:.2f} %"
+
+
 def percent(share: float) -> str:
     """Return a share as `83 %`; near 0 and 1 with a decimal: never rounded to all or none."""
     value = 100 * share

@@ -237,7 +237,7 @@ def _mean(group: list[dict[str, Any]]) -> dict[str, Any]:
     for name, where, key in _WITH_WIDTHS:
         means = [summary[where][key] for summary in group if key in summary.get(where, {})]
         if means:
-            out[name] = _half_width(means)
+            out[name] = half_width(means)
     for nested in out.values():
         if isinstance(nested, dict):
             nested.pop("seeds", None)
@@ -257,7 +257,8 @@ _T95 = (
 )  # fmt: skip
 
 
-def _half_width(values: list[float]) -> float:
+def half_width(values: list[float]) -> float:
+    """Return half the width of the 95 % confidence interval of the mean (Student's t), 0 for a single value."""
     n = len(values)
     if n < 2:
         return 0.0

@@ -63,7 +63,7 @@ class Filling:
     def curve(self) -> pl.DataFrame:
         """A row for each whole percent of arrived demand, as published (merge scripts of the FGD artifact).
 
-        `arrived_pct`; `allocated_pct`, the mean over the arrivals that round to it of the allocation rounded to 0.01 %;
+        `arrived_pct`; `allocated_pct`, the mean over the arrivals that round to it of the allocation, rounded to 0.01;
         `frag_pct`, the mean fragment amount in % of capacity, rounded to 0.01; `frag_ratio_pct`, the mean fragment in %
         of free GPU; `failed`, tasks that found no place so far. A percent at which nothing arrived takes the mean of
         the arrivals within one percent (null where there is none).
@@ -87,6 +87,7 @@ class Filling:
             total = np.where(count > 0, total, _with_neighbours(total))
             number = 100 * np.where(count > 0, count, near)
             out[name] = np.divide(total, number, out=np.full(width, np.nan), where=number > 0)[:rows]
+        out["allocated_pct"] = np.round(out["allocated_pct"], 2)
         out["frag_pct"] = np.round(100 * out["frag_pct"] / self.capacity_gpu_milli, 2)
         failed = np.bincount(bucket, ~self.placed, minlength=width)
         out["failed"] = np.cumsum(failed)[:rows].astype(np.int64)

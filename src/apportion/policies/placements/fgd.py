@@ -51,6 +51,8 @@ def _same_before(node, d):
 
 @inner
 def _points(shrinks, exact):
+    if exact:
+        shrinks = np.rint(shrinks * 1e6) / 1e6  # else the noise of the sums decides between equal nodes
     points = 100 / (1 + np.exp(-shrinks / 1000))
     return points if exact else np.floor(points)
 
