@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from apportion.model import ApportionError, Cluster, NodeEvents, Signal, Trace, Workload
     from apportion.model.cluster_spec import parse_cluster
     from apportion.study.compare import Study, compare
+    from apportion.study.defragment import defragment, make_room
     from apportion.study.fill import Filling, fill
+    from apportion.study.fragmentation import gauge
     from apportion.study.result import Result
     from apportion.study.simulate import simulate
     from apportion.traces.registry import load
@@ -26,6 +28,9 @@ _HOME = {
     "compare": "apportion.study.compare",
     "Study": "apportion.study.compare",
     "fill": "apportion.study.fill",
+    "gauge": "apportion.study.fragmentation",
+    "defragment": "apportion.study.defragment",
+    "make_room": "apportion.study.defragment",
     "Filling": "apportion.study.fill",
     "Result": "apportion.study.result",
     "parse_cluster": "apportion.model.cluster_spec",
@@ -51,10 +56,13 @@ __all__ = [
     "Trace",
     "Workload",
     "compare",
+    "defragment",
     "device_kernel",
     "fill",
+    "gauge",
     "job_key_kernel",
     "load",
+    "make_room",
     "parse_cluster",
     "score_kernel",
     "share_key_kernel",
