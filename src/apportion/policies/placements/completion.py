@@ -185,8 +185,10 @@ class Completion:
         demand = share * asked["milli"] * gpus
         cpu_per_gpu = (cpu * share).sum() / max(demand.sum() / 1000, 1e-12)
         prices = np.array(PRICES) * (1000 / cpu_per_gpu) if cpu_per_gpu > 0 else np.zeros(1)
-        rho = self.rho or _chosen_rho(sizes, gpus, share, int(nodes["gpus"].sum()))
         models = int(nodes["model"].max(initial=-1)) + 1
+        if not asked.size:  # no task asks for a GPU, so none is worth anything
+            return np.zeros(2 + (models + 1) * (FULL + 1)) + np.eye(1, 2 + (models + 1) * (FULL + 1))[0]
+        rho = self.rho or _chosen_rho(sizes, gpus, share, int(nodes["gpus"].sum()))
         out = np.zeros((models + 1, prices.size, FULL + 1))
         for model in range(-1, models):
             named = (asked["models"] >> max(model, 0)) & 1 == 1 if model >= 0 else np.zeros(asked.size, bool)
