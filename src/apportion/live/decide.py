@@ -86,7 +86,8 @@ def resume(
     if later is not None and len(later):
         workload = Workload(pl.concat([workload.table, later.table], how="diagonal_relaxed"), None, "situation")
     encoded = encode(workload, situation.cluster)
-    return stand(situation, encoded, policy, backfill=backfill, seed=seed, until_s=until_s, durations=durations), encoded
+    engine = stand(situation, encoded, policy, backfill=backfill, seed=seed, until_s=until_s, durations=durations)
+    return engine, encoded
 
 
 def stand(

@@ -187,7 +187,7 @@ class Completion:
         prices = np.array(PRICES) * (1000 / cpu_per_gpu) if cpu_per_gpu > 0 else np.zeros(1)
         models = int(nodes["model"].max(initial=-1)) + 1
         if not asked.size:  # no task asks for a GPU, so none is worth anything
-            return np.zeros(2 + (models + 1) * (FULL + 1)) + np.eye(1, 2 + (models + 1) * (FULL + 1))[0]
+            return np.concatenate([[1.0], np.zeros(1 + (models + 1) * (FULL + 1))])
         rho = self.rho or _chosen_rho(sizes, gpus, share, int(nodes["gpus"].sum()))
         out = np.zeros((models + 1, prices.size, FULL + 1))
         for model in range(-1, models):
