@@ -80,9 +80,7 @@ class RunTimes:
 
     def _levels(self, history: pl.DataFrame, jobs: pl.DataFrame) -> list[list[str]]:
         return [
-            list(level)
-            for level in self.levels
-            if all(key in history.columns and key in jobs.columns for key in level)
+            list(level) for level in self.levels if all(key in history.columns and key in jobs.columns for key in level)
         ]
 
     def _mean(self, history: pl.DataFrame, jobs: pl.DataFrame, keys: list[str]) -> pl.Series:
