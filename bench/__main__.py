@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import apportion as ap
 from bench import baseline
+from bench.chaos import chaos
 from bench.worlds import data_folder, gangs
 
 REPEATS = 3
@@ -159,6 +160,7 @@ BENCHMARKS: dict[str, Callable[[int], None]] = {
     "memory": memory,
     "workers": workers,
     "first-run": first_run,
+    "chaos": chaos,
 }
 
 if __name__ == "__main__":

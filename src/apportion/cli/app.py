@@ -10,7 +10,23 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from apportion.cli import compare, fetch, fill, fragmentation, generate, policies, simulate, traces, why
+from apportion.cli import (
+    compare,
+    fetch,
+    fill,
+    fragmentation,
+    generate,
+    import_,
+    live,
+    plan,
+    policies,
+    predict,
+    simulate,
+    top,
+    traces,
+    what_if,
+    why,
+)
 
 
 class _Interrupted(Exception):
@@ -37,7 +53,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (simulate, compare, fill, why, fragmentation, generate, policies, traces, fetch):
+for module in (
+    simulate, compare, fill, why, fragmentation, plan, live, top, predict, what_if, import_, generate, policies, traces,
+    fetch,
+):  # fmt: skip
     module.register(app)
 
 

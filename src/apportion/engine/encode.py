@@ -114,7 +114,10 @@ def _classes(table: pl.DataFrame, part: I4) -> tuple[pl.DataFrame, I4]:
     """Return the distinct demands, in the order of their first job, and the number of each job's."""
     demand = table.select("tasks", "gpus", "gpu_milli", "cpu_milli", "memory_mib", "apart", part=pl.Series(part))
     if table["gpu_models"].list.len().sum():
-        demand = demand.with_columns(models=table["gpu_models"].list.sort().list.join("|"))
+        models = table["gpu_models"].list.join("|")
+        # the same models in another order are the same demand; there are few such texts, and many rows
+        ordered = {text: "|".join(sorted(text.split("|"))) for text in models.unique() if "|" in text}
+        demand = demand.with_columns(models=models.replace(ordered) if ordered else models)
     # most traces vary in one or two columns: only these are compared
     varying = [name for name in demand.columns if demand[name].min() != demand[name].max()]
     if not varying:

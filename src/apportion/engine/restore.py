@@ -45,7 +45,8 @@ def restore(engine: Engine, held: Held) -> int:
     """Put a run that has not begun into this state; return the first job whose places are not free, or -1."""
     table = engine.arrays["jobs"]
     runs = slice(held.ended, held.ended + held.started.size)
-    table["remaining"] = np.maximum(table["work"] - held.earlier, 0.0)
+    # a job that waits has work left, even if it ran longer than expected: without any it would end as it starts
+    table["remaining"] = np.maximum(table["work"] - held.earlier, np.nextafter(held.now_s, np.inf) - held.now_s)
     table["ran"], table["preemptions"] = held.earlier, held.preemptions
     # what overran is expected to end at any moment, and not before now
     soonest = np.nextafter(held.now_s, np.inf) - held.started

@@ -99,6 +99,8 @@ class Rounds:
         arrived = int(engine.number("arrived"))
         state = table["state"][:arrived]
         jobs = np.flatnonzero((state == PENDING) | (state == RUNNING))
+        if self.numbers is not None:
+            jobs = jobs[np.argsort(self.numbers[jobs], kind="stable")]
         now = engine.number("now")
         running = state[jobs] == RUNNING
         ran = np.where(running, (now - table["started"][jobs]) * table["rate"][jobs], 0.0)

@@ -8,7 +8,7 @@ is told again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import polars as pl
@@ -96,9 +96,16 @@ class BackendError(ApportionError):
 
 @runtime_checkable
 class Backend(Protocol):
-    """A cluster; see the module's text. Every call may raise `BackendError`, and may have done part of the work."""
+    """A cluster; see the module's text. Every call may raise `BackendError`, and may have done part of the work.
 
-    name: str
+    One whose stopped jobs are gone when `stop` returns says so with an attribute `stops_at_once = True`; the controller
+    then starts others in their place in the same cycle.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the name of the cluster."""
+        ...
 
     def observe(self) -> Observation:
         """Return what is so."""
@@ -119,10 +126,18 @@ class Backend(Protocol):
 
 @dataclass
 class Recorder:
-    """A backend that only watches: it passes on what is so and keeps what it was told to do (dry runs)."""
+    """A backend that only watches: it passes on what is so and keeps what it was told to do in `told`.
+
+    Parameters
+    ----------
+    inner: what is watched. theirs: jobs that wait where the cluster starts them itself are ours to think about
+    (shadow mode), instead of having to be parked first.
+    """
 
     inner: Backend
+    theirs: bool = False
     told: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    stops_at_once: bool = True
 
     @property
     def name(self) -> str:
@@ -131,7 +146,10 @@ class Recorder:
 
     def observe(self) -> Observation:
         """Return what is so."""
-        return self.inner.observe()
+        seen = self.inner.observe()
+        if not self.theirs:
+            return seen
+        return replace(seen, jobs=seen.jobs.with_columns(pl.col("state").replace({STRAY: WAITING})))
 
     def launch(self, launches: Sequence[Launch]) -> list[Refusal]:
         """Keep the launches."""

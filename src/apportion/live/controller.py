@@ -7,23 +7,30 @@ again, and a command that was lost, or half done, is told again or taken back by
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from apportion.live import backend as seen
+from apportion.live.aside import Aside
+from apportion.live.assemble import assemble
 from apportion.live.backend import Backend, BackendError, Launch, Observation, Refusal
 from apportion.live.decide import Decisions, SituationError, decide
-from apportion.live.memory import Memory
-from apportion.live.situation import ENDED, PENDING, RUNNING, Situation
-from apportion.model.cluster import Cluster
+from apportion.live.learn import Marks, learn
+from apportion.live.memory import Entry, Memory
+from apportion.live.situation import ENDED, Situation
 from apportion.policies.protocol import Allocator, Policy
 from apportion.predict.run_time import RunTimes
 
+TOLD, REFUSED, UNKNOWN, WOULD = "told", "refused", "unknown", "would"
+"""Outcomes of a command: done or on its way, not done, no answer came, and not told because we only watch."""
 LAUNCH_TIMEOUT_S = 120.0
-"""A job that was told to start and does not run after so long is parked and decided anew."""
+"""A job that was told to start and does not run after so long is parked and decided anew; a start that waits so long
+for a stopped job to be gone is given up."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,9 @@ class Cycle:
     ----------
     number, time_s: of the cycle. waiting, running: jobs seen. started, stopped, parked: jobs told.
     deferred: starts that wait for a stopped job to be gone. refused: what the cluster did not do.
+    unknown: jobs that something was told of, and no answer came.
     observe_s, decide_s, act_s: seconds each step took. wake_s: when the policy wants to be asked again.
+    observation: what was seen.
     """
 
     number: int
@@ -46,10 +55,24 @@ class Cycle:
     parked: tuple[str, ...] = ()
     deferred: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    unknown: tuple[str, ...] = ()
     observe_s: float = 0.0
     decide_s: float = 0.0
     act_s: float = 0.0
     wake_s: float = np.inf
+    observation: Observation | None = field(default=None, repr=False)
+
+    def commands(self) -> list[tuple[str, str, tuple[str, ...], str, str]]:
+        """Return what was told, in order: action, job, nodes, outcome, message."""
+        messages = {answer.job_id: answer.message for answer in self.refused}
+        unknown = set(self.unknown)
+        told = [("park", job, ()) for job in self.parked] + [("stop", job, ()) for job in self.stopped]
+        told += [("start", launch.job_id, launch.nodes) for launch in self.started]  # type: ignore[misc]
+        return [
+            (action, job, nodes, UNKNOWN if job in unknown else REFUSED if job in messages else TOLD,
+             messages.get(job, ""))
+            for action, job, nodes in told
+        ]  # fmt: skip
 
 
 @dataclass
@@ -60,6 +83,7 @@ class Controller:
     ----------
     backend, policy, memory: what to run, how, and where to remember. backfill, seed: as in a simulation.
     run_times: predicts run times from the history; default: a look-up by user and size.
+    watching: the backend carries nothing out (`Recorder`): what would be told is remembered once, not in every cycle.
     """
 
     backend: Backend
@@ -68,11 +92,23 @@ class Controller:
     backfill: int = 0
     seed: int = 0
     run_times: RunTimes = field(default_factory=RunTimes)
+    watching: bool = False
     cycles: int = 0
-    _told: dict[str, float] = field(default_factory=dict)
+    _would: frozenset[tuple[str, str, tuple[str, ...]]] = frozenset()
+    """What was not told in the last cycle, because we only watch."""
+    _launching: dict[str, float] = field(default_factory=dict)
     """When each job now launching was first seen so."""
+    _promised: dict[str, tuple[Launch, float]] = field(default_factory=dict)
+    """Starts that were decided, and when, and wait for a stopped job to be gone."""
+    _order: dict[str, int] = field(default_factory=dict)
+    """The order of the last commands."""
+    _learnt: Marks | None = None
+    """The last observation that was learnt."""
+    _aside: Aside = field(default_factory=Aside)
     _round_at: float = -np.inf
     """When an allocator is asked again."""
+    _quiet: tuple[tuple[Any, ...], float, float] | None = None
+    """What was so when the policy last wanted nothing, from when on, and until when that holds."""
 
     def cycle(self) -> Cycle:
         """Observe, decide and act once.
@@ -84,197 +120,209 @@ class Controller:
         began = time.perf_counter()
         observation = self.backend.observe()
         observed = time.perf_counter()
-        self._learn(observation)
-        situation = self.situation(observation)
-        decisions = self._decide(situation)
+        before, self._learnt = self._learnt, None
+        self._learnt = learn(self.memory, observation, self._order, before)
+        self._keep_promises(observation)
+        decisions = self._decisions(observation)
         decided = time.perf_counter()
-        return self._act(observation, situation, decisions, (observed - began, decided - observed))
+        return self._act(observation, decisions, (observed - began, decided - observed))
 
-    def _learn(self, observation: Observation) -> None:
-        """Bring the memory up to what is so."""
-        jobs, now = observation.jobs, observation.time_s
-        memory = self.memory
-        memory.base.execute("begin")
-        try:
-            known = memory.open
-            fresh = jobs.filter(~pl.col("job_id").is_in(list(known)) & (pl.col("state") != seen.ENDED))
-            memory.admit(fresh.iter_rows(named=True))
-            holding = jobs.filter(pl.col("state").is_in([seen.RUNNING, seen.STOPPING]))
-            for job, started in holding.select("job_id", "started_s").iter_rows():
-                if known[job].started_s != started and started is not None:
-                    if known[job].started_s is not None:
-                        memory.suspend(job, started)
-                    memory.begin(job, started)
-            back = jobs.filter(pl.col("state").is_in([seen.WAITING, seen.BLOCKED, seen.STRAY, seen.LAUNCHING]))
-            for job, ended in back.select("job_id", "ended_s").iter_rows():
-                if known[job].started_s is not None:
-                    memory.suspend(job, now if ended is None else ended)
-            over = jobs.filter(pl.col("state") == seen.ENDED)
-            for job, started, ended in over.select("job_id", "started_s", "ended_s").iter_rows():
-                if job in known:
-                    if known[job].started_s is None and started is not None:
-                        memory.begin(job, started)
-                    memory.end(job, now if ended is None else ended)
-            gone = set(known) - set(jobs["job_id"])
-            for job in sorted(gone):
-                memory.end(job, now)
-            memory.base.execute("commit")
-        except BaseException:
-            memory.base.execute("rollback")
-            raise
+    def _decisions(self, observation: Observation) -> Decisions:
+        """Ask the policy if anything has changed since it was asked last, or it wants to be asked now.
+
+        As in a simulation nothing is decided between events: a policy that weighs jobs by how long they ran would
+        otherwise change its mind with every look.
+        """
+        now = observation.time_s
+        picture = (_changing(observation), self._aside.until(now), tuple(self._promised))
+        if self._quiet is not None and self._quiet[0] == picture and self._quiet[1] <= now < self._quiet[2]:
+            return Decisions((), (), self._quiet[2])
+        decisions = self._decide(self.situation(observation))
+        told = decisions.stops or decisions.starts or self._promised
+        # what was told may be lost: then nothing changes, and the policy must be asked again
+        self._quiet = None if told else (picture, now, decisions.wake_s)
+        return decisions
 
     def situation(self, observation: Observation) -> Situation:
-        """Return what the policy is shown: jobs that we may start or stop, and all that hold nodes."""
-        nodes, jobs = observation.nodes, observation.jobs
-        cluster = Cluster.of(nodes.drop("open", "reason"), name=self.backend.name)
-        closed = set(nodes.filter(~pl.col("open"))["node"])
-        shown = jobs.filter(pl.col("state").is_in([seen.WAITING, seen.LAUNCHING, seen.RUNNING, seen.STOPPING]))
-        held = shown["state"].is_in([seen.LAUNCHING, seen.RUNNING])
-        known = [self.memory.open[job] for job in shown["job_id"]]
+        """Return what the policy is shown."""
+        return assemble(
+            observation,
+            self.memory,
+            self.run_times,
+            promised={job: launch for job, (launch, _) in self._promised.items()},
+            aside=self._aside.until(observation.time_s),
+            name=self.backend.name,
+        )
+
+    def _keep_promises(self, observation: Observation) -> None:
+        """Forget promised starts whose job no longer waits or whose nodes are closed, and those that took too long."""
+        if not self._promised:
+            return
         now = observation.time_s
-        started = shown["started_s"].fill_null(now).clip(upper_bound=now)
-        attained = pl.Series([k.attained_s for k in known], dtype=pl.Float64)
-        history = self.memory.history()
-        predicted = self.run_times.predict(history, shown)
-        ran = attained + pl.select(pl.when(held).then(now - started).otherwise(0.0)).to_series()
-        table = shown.drop("state", "started_s", "ended_s", "nodes", "devices", "why", "limit_s").with_columns(
-            duration_s=pl.max_horizontal(predicted, ran),
-            estimate_s=pl.max_horizontal(predicted, ran),
-            number=pl.Series([k.number for k in known], dtype=pl.Int64),
-            state=pl.select(pl.when(held).then(pl.lit(RUNNING)).otherwise(pl.lit(PENDING))).to_series(),
-            started_s=pl.select(pl.when(held).then(started)).to_series(),
-            attained_s=attained,
-            preemptions=pl.Series([k.preemptions for k in known], dtype=pl.Int32),
-        )
-        past = history.with_columns(state=pl.lit(ENDED), attained_s=pl.lit(0.0), preemptions=pl.lit(0, pl.Int32))
-        places = (
-            shown.filter(held)
-            .with_columns(
-                devices=pl.when(pl.col("devices").list.len() == pl.col("nodes").list.len())
-                .then("devices")
-                .otherwise(pl.col("nodes").list.eval(pl.lit(-1, pl.Int64)))
-            )
-            .select("job_id", node="nodes", devices="devices")
-            .explode("node", "devices")
-        )
-        everything = pl.concat([past, table], how="diagonal_relaxed")
-        return Situation.of(now, cluster, everything, places, frozenset(closed), self.memory.served())
+        jobs = observation.jobs.filter(pl.col("job_id").is_in(list(self._promised)))
+        state = dict(jobs.select("job_id", "state").iter_rows())
+        closed = set(observation.nodes.filter(~pl.col("open"))["node"])
+        self._promised = {
+            job: (launch, since)
+            for job, (launch, since) in self._promised.items()
+            # a job may have been stopped to be started elsewhere, and be on its way out
+            if state.get(job) in (seen.WAITING, seen.STOPPING)
+            and not closed & set(launch.nodes)
+            and 0 <= now - since <= LAUNCH_TIMEOUT_S
+        }
 
     def _decide(self, situation: Situation) -> Decisions:
         """Ask the policy; a node that gives more than it has takes nothing new until that is over."""
-        if situation.now_s < self._round_at:
-            return Decisions((), (), self._round_at)
-        for _ in range(len(situation.cluster) + 1):
+        if isinstance(self.policy.order, Allocator):
+            if situation.jobs.height == situation.count(ENDED):
+                return Decisions((), ())  # its next round follows the next arrival
+            if self._round_at - self.policy.order.round_s <= situation.now_s < self._round_at:
+                return Decisions((), (), self._round_at)
+        for _ in range(len(situation.cluster) + len(self._promised) + 1):
             try:
                 decisions = decide(situation, self.policy, backfill=self.backfill, seed=self.seed)
-                if isinstance(self.policy.order, Allocator):
-                    self._round_at = decisions.wake_s
-                return decisions
             except SituationError as error:
-                situation = _without(situation, error.job_id)
+                situation = _without(situation, error.job_id, promised=error.job_id in self._promised)
+                self._promised.pop(error.job_id, None)
+                continue
+            if isinstance(self.policy.order, Allocator):
+                self._round_at = decisions.wake_s
+            return decisions
         raise BackendError("no node is as it should be")
 
-    def _act(
-        self, observation: Observation, situation: Situation, decisions: Decisions, took: tuple[float, float]
-    ) -> Cycle:
+    def _act(self, observation: Observation, decisions: Decisions, took: tuple[float, float]) -> Cycle:
         jobs, now = observation.jobs, observation.time_s
-        by_state = {key[0]: frame for key, frame in jobs.group_by("state")}
-        leaving = by_state.get(seen.STOPPING)
-        stopping = set(leaving["job_id"]) if leaving is not None else set()
-        busy = set(leaving["nodes"].explode().drop_nulls()) if leaving is not None else set()
-        stops = tuple(job for job in decisions.stops if job not in stopping)
-        at = dict(jobs.filter(pl.col("job_id").is_in(list(stops))).select("job_id", "nodes").iter_rows())
-        busy.update(node for nodes in at.values() for node in nodes or [])
-        launches: list[Launch] = []
-        deferred: list[str] = []
-        for start in decisions.starts:
-            if start.job_id in stopping or start.job_id in stops or busy & set(start.nodes):
-                deferred.append(start.job_id)
-            else:
-                launches.append(Launch(start.job_id, start.nodes, start.devices, len(launches)))
-        parked = self._to_park(jobs, now)
         began = time.perf_counter()
-        refused: list[Refusal] = []
-        entries = []
-        for action, names, call in (
-            ("park", parked, lambda: self.backend.park(parked)),
-            ("stop", stops, lambda: self.backend.stop(stops)),
-            ("start", tuple(launch.job_id for launch in launches), lambda: self.backend.launch(launches)),
-        ):
-            if not names:
-                continue
-            answers, lost = _told(call)
-            refused += answers
-            messages = {answer.job_id: answer.message for answer in answers}
-            where = {launch.job_id: launch.nodes for launch in launches} if action == "start" else {}
-            for job in names:
-                outcome = "unknown" if lost else "refused" if job in messages else "told"
-                entries.append(
-                    (now, self.cycles, action, job, where.get(job, ()), outcome, lost or messages.get(job, ""))
-                )
-        self.memory.log(entries)
+        states = dict(zip(jobs["job_id"].to_list(), jobs["state"].to_list(), strict=True))
+        # what is only promised has not started: to stop it is to forget it
+        stops = tuple(job for job in decisions.stops if job not in self._promised)
+        for job in set(decisions.stops) - set(stops):
+            del self._promised[job]
+        # most jobs wait or run: what is rare is looked for once
+        rare = {job: state for job, state in states.items() if state in (seen.LAUNCHING, seen.STOPPING, seen.STRAY)}
+        parked = self._to_park(rare, now)
+        telling = _Telling(now, self.cycles)
+        telling.tell("park", parked, self.backend.park)
+        telling.tell("stop", stops, self.backend.stop)
+        launches, deferred = self._sort(jobs, rare, stops, telling, decisions, now)
+        telling.launch(launches, self.backend.launch)
+        self._order = {job: i for i, job in enumerate((*stops, *(launch.job_id for launch in launches)))}
+        self._aside.forget(states)
+        self._aside.note(telling.refused, [launch.job_id for launch in launches], now)
+        self.memory.log(self._only_watched(telling.entries) if self.watching else telling.entries)
+        counts = Counter(states.values())
         cycle = Cycle(
             self.cycles,
             now,
-            by_state[seen.WAITING].height if seen.WAITING in by_state else 0,
-            by_state[seen.RUNNING].height if seen.RUNNING in by_state else 0,
+            counts[seen.WAITING],
+            counts[seen.RUNNING],
             tuple(launches),
             stops,
             parked,
             tuple(deferred),
-            tuple(refused),
+            tuple(telling.refused),
+            tuple(telling.unknown),
             *took,
             time.perf_counter() - began,
-            now if deferred else decisions.wake_s,
+            decisions.wake_s,
+            observation,
         )
         self.cycles += 1
         return cycle
 
-    def _to_park(self, jobs: pl.DataFrame, now: float) -> tuple[str, ...]:
-        launching = jobs.filter(pl.col("state") == seen.LAUNCHING)["job_id"].to_list()
-        self._told = {job: self._told.get(job, now) for job in launching}
-        late = [job for job, since in self._told.items() if now - since > LAUNCH_TIMEOUT_S]
-        return (*jobs.filter(pl.col("state") == seen.STRAY)["job_id"], *late)
+    def _sort(
+        self,
+        jobs: pl.DataFrame,
+        states: dict[str, str],
+        stops: tuple[str, ...],
+        telling: _Telling,
+        decisions: Decisions,
+        now: float,
+    ) -> tuple[list[Launch], list[str]]:
+        """Return what can be launched now, and what has to wait until a stopped job is gone (promised)."""
+        on_their_way = {job for job, state in states.items() if state == seen.STOPPING}
+        at_once = getattr(self.backend, "stops_at_once", False)
+        done = set(stops) - telling.failed if at_once else set()
+        leaving = (on_their_way | set(stops)) - done
+        at = jobs.filter(pl.col("job_id").is_in(list(leaving))).select("nodes").explode("nodes") if leaving else None
+        busy = set(at["nodes"].drop_nulls()) if at is not None else set()
+        wanted = [(launch, since) for launch, since in self._promised.values()]
+        wanted += [(Launch(start.job_id, start.nodes, start.devices), now) for start in decisions.starts]
+        launches: list[Launch] = []
+        self._promised = {}
+        for launch, since in wanted:
+            if launch.job_id in leaving or (busy and not busy.isdisjoint(launch.nodes)):
+                self._promised[launch.job_id] = (launch, since)
+            else:
+                launches.append(replace(launch, rank=len(launches)))
+        return launches, list(self._promised)
+
+    def _only_watched(self, entries: list[Entry]) -> list[Entry]:
+        """Return what would be told now and would not have been in the last cycle."""
+        before, self._would = self._would, frozenset((entry[2], entry[3], entry[4]) for entry in entries)
+        return [(*entry[:5], WOULD, "") for entry in entries if (entry[2], entry[3], entry[4]) not in before]
+
+    def _to_park(self, states: dict[str, str], now: float) -> tuple[str, ...]:
+        launching = [job for job, state in states.items() if state == seen.LAUNCHING]
+        self._launching = {job: min(self._launching.get(job, now), now) for job in launching}
+        late = [job for job, since in self._launching.items() if now - since > LAUNCH_TIMEOUT_S]
+        for job in late:
+            self._aside.refused(job, now)
+        return (*(job for job, state in states.items() if state == seen.STRAY), *late)
 
 
-def _told(call: Callable[[], list[Refusal]]) -> tuple[list[Refusal], str]:
-    """Return what the cluster refused, and why its answer is not known, if it is not."""
-    try:
-        return call(), ""
-    except BackendError as error:
-        return [], str(error)
+@dataclass
+class _Telling:
+    """Tells the cluster, and keeps what came of it."""
 
+    now_s: float
+    cycle: int
+    entries: list[Entry] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
-def _without(situation: Situation, job: str) -> Situation:
-    """Return the situation without a running job whose places cannot be, its nodes closed."""
-    nodes = set(situation.places.filter(pl.col("job_id") == job)["node"])
-    return Situation(
-        situation.now_s,
-        situation.cluster,
-        situation.jobs.filter(pl.col("job_id") != job),
-        situation.places.filter(pl.col("job_id") != job),
-        situation.closed | nodes,
-        situation.served,
-    )
+    @property
+    def failed(self) -> set[str]:
+        """Jobs of which it is not sure that it was done."""
+        return {answer.job_id for answer in self.refused} | set(self.unknown)
 
+    def tell(self, action: str, jobs: tuple[str, ...], call: Callable[[Sequence[str]], list[Refusal]]) -> None:
+        """Stop or park jobs."""
+        if jobs:
+            self._note(action, [(job, ()) for job in jobs], lambda: call(jobs))
 
-def keep_going(
-    controller: Controller,
-    poll_s: float,
-    stop: Callable[[], bool],
-    report: Callable[[Cycle], None],
-    trouble: Callable[[BackendError], None],
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Run cycles every `poll_s` seconds until `stop()`; after an error wait longer, up to a minute."""
-    failures = 0
-    while not stop():
-        began = time.monotonic()
+    def launch(self, launches: list[Launch], call: Callable[[Sequence[Launch]], list[Refusal]]) -> None:
+        """Start jobs."""
+        if launches:
+            self._note("start", [(launch.job_id, launch.nodes) for launch in launches], lambda: call(launches))
+
+    def _note(self, action: str, jobs: list[tuple[str, tuple[str, ...]]], call: Callable[[], list[Refusal]]) -> None:
+        lost, answers = "", []
         try:
-            report(controller.cycle())
-            failures = 0
+            answers = call()
         except BackendError as error:
-            failures += 1
-            trouble(error)
-        wait = poll_s if failures == 0 else min(poll_s * 2**failures, 60.0)
-        sleep(max(0.0, wait - (time.monotonic() - began)))
+            lost = str(error)
+            self.unknown += [job for job, _ in jobs]
+        self.refused += answers
+        messages = {answer.job_id: answer.message for answer in answers}
+        for job, nodes in jobs:
+            outcome = UNKNOWN if lost else REFUSED if job in messages else TOLD
+            self.entries.append((self.now_s, self.cycle, action, job, nodes, outcome, lost or messages.get(job, "")))
+
+
+def _changing(observation: Observation) -> tuple[Any, ...]:
+    """Return what decisions depend on: who is in which state where, and which nodes are open."""
+    jobs, nodes = observation.jobs, observation.nodes
+    now = jobs.select("job_id", "state", "started_s", "nodes").hash_rows(seed=1)
+    return (now.to_numpy().tobytes(), nodes.hash_rows(seed=1).to_numpy().tobytes())
+
+
+def _without(situation: Situation, job: str, promised: bool) -> Situation:
+    """Return the situation without a running job whose places cannot be, its nodes closed (if it really runs)."""
+    nodes = set(situation.places.filter(pl.col("job_id") == job)["node"])
+    return replace(
+        situation,
+        jobs=situation.jobs.filter(pl.col("job_id") != job),
+        places=situation.places.filter(pl.col("job_id") != job),
+        closed=situation.closed if promised else situation.closed | nodes,
+    )

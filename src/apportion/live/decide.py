@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,17 +100,19 @@ def stand(
     until_s: float = np.inf,
     durations: F8 | None = None,
     order: OrderPlan | None = None,
+    held: Held | None = None,
 ) -> Engine:
     """Return an engine that stands in the situation, whose jobs are the first of `encoded`; see `resume`.
 
-    order: of all jobs of `encoded`; default: what the policy says.
+    order: of all jobs of `encoded`; default: what the policy says. held: what `held_of` says of the situation.
     """
     workload = encoded.workload
     if order is None:
         order = order_of(policy, encoded, seed)
     settings = Settings(backfill=backfill, until_s=until_s, seed=seed)
     engine = Engine(encoded, _times(workload, durations), order, policy.placement.plan(), settings)
-    bad = restore(engine, _held(situation, encoded, order, len(workload)))
+    held = held or held_of(situation, encoded)
+    bad = restore(engine, _for_run(held, situation, encoded, order))
     if bad >= 0:
         name = str(situation.jobs["job_id"][bad])
         raise SituationError(name, f"job {name} runs where its nodes do not have that much free")
@@ -161,50 +163,60 @@ def rounds_of(encoded: Encoded, allocator: Allocator, situation: Situation) -> R
 
 def _times(workload: Workload, durations: F8 | None) -> Times:
     table = workload.table
+    filled = table.select(
+        estimate=pl.coalesce("estimate_s", "duration_s"), deadline=pl.col("deadline_s").fill_null(np.inf)
+    )
     work = table["duration_s"].to_numpy().copy()
     if durations is not None:
         work[: durations.size] = durations
     return Times(
-        np.maximum(table["submit_s"].to_numpy(), -np.inf),
+        table["submit_s"].to_numpy(),
         work,
-        table["estimate_s"].fill_null(table["duration_s"]).to_numpy(),
-        table["deadline_s"].fill_null(np.inf).to_numpy(),
+        filled["estimate"].to_numpy(),
+        filled["deadline"].to_numpy(),
         table["priority"].to_numpy().astype(float),
         table["preemptible"].to_numpy(),
     )
 
 
-def _held(situation: Situation, encoded: Encoded, order: OrderPlan, jobs: int) -> Held:
+def held_of(situation: Situation, encoded: Encoded) -> Held:
+    """Return what the jobs of a situation hold, without what its users and groups were served.
+
+    Raises
+    ------
+    SituationError: a running job has not as many places as pieces.
+    """
     table = situation.jobs
     ended, running = situation.count(ENDED), situation.count(RUNNING)
-    node_of = {name: i for i, name in enumerate(situation.cluster.table["node"])}
-    by_job: dict[str, list[tuple[int, int]]] = {}
-    for job, node, devices in situation.places.iter_rows():
-        by_job.setdefault(job, []).append((node_of[node], devices))
-    nodes: list[int] = []
-    devices_of: list[int] = []
-    for row, job in enumerate(table["job_id"][ended : ended + running], start=ended):
-        pieces = by_job.get(job, [])
-        expected = int(encoded.kinds["pieces"][encoded.kind[row]])
-        if len(pieces) != expected:
-            raise SituationError(job, f"job {job} runs on {len(pieces)} places, expected {expected}")
-        for node, mask in pieces:
-            nodes.append(node)
-            devices_of.append(mask)
-    earlier, preemptions = np.zeros(jobs), np.zeros(jobs, np.int64)
-    earlier[: table.height] = table["attained_s"].to_numpy()
-    preemptions[: table.height] = table["preemptions"].to_numpy()
-    closed = situation.cluster.table["node"].is_in(list(situation.closed)).to_numpy()
+    names = situation.cluster.table.select("node", _node=pl.int_range(pl.len()))
+    jobs = table.slice(ended, running).select("job_id", _job=pl.int_range(pl.len()))
+    pieces = situation.places.join(names, on="node", how="left", maintain_order="left").join(jobs, on="job_id")
+    pieces = pieces.sort("_job", maintain_order=True)
+    found = np.bincount(pieces["_job"].to_numpy(), minlength=running)
+    expected = encoded.kinds["pieces"][encoded.kind[ended : ended + running]]
+    for row in np.flatnonzero(found != expected)[:1]:
+        job = str(jobs["job_id"][int(row)])
+        raise SituationError(job, f"job {job} runs on {found[row]} places, expected {expected[row]}")
     return Held(
         situation.now_s,
         ended,
         table["started_s"][ended : ended + running].to_numpy().astype(float),
-        earlier,
-        preemptions,
-        np.array(nodes, np.int64),
-        np.array(devices_of, np.int64),
-        closed,
-        _served(situation, encoded, order),
+        table["attained_s"].to_numpy(),
+        table["preemptions"].to_numpy().astype(np.int64),
+        pieces["_node"].to_numpy().astype(np.int64),
+        pieces["devices"].to_numpy().astype(np.int64),
+        situation.cluster.table["node"].is_in(list(situation.closed)).to_numpy(),
+    )
+
+
+def _for_run(held: Held, situation: Situation, encoded: Encoded, order: OrderPlan) -> Held:
+    """Return what is held, told of all jobs of a run: those that come later have held nothing."""
+    more = (0, encoded.kind.size - held.earlier.size)
+    return replace(
+        held,
+        earlier=np.pad(held.earlier, more),
+        preemptions=np.pad(held.preemptions, more),
+        served=_served(situation, encoded, order),
     )
 
 
@@ -226,7 +238,10 @@ def _decisions(engine: Engine, situation: Situation) -> Decisions:
     before = situation.count(RUNNING)
     runs: Any = engine.arrays["runs"][: int(engine.number("run_count"))]
     puts = engine.arrays["puts"]
-    stops = [ids[job] for job in runs["job"][:before][np.isfinite(runs["end"][:before])]]
+    stopped = runs["job"][:before][np.isfinite(runs["end"][:before])]
+    # in the order in which they were stopped: of equal keys the first waits in front
+    stopped = stopped[np.argsort(engine.arrays["jobs"]["sequence"][stopped], kind="stable")]
+    stops = [ids[job] for job in stopped]
     starts = []
     for run in runs[before:]:
         if np.isfinite(run["end"]):

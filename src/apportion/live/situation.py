@@ -18,6 +18,7 @@ STATE_COLUMNS: dict[str, pl.DataType] = {
     "started_s": pl.Float64(),  # of the current run, null while pending
     "attained_s": pl.Float64(),  # seconds it ran in earlier runs
     "preemptions": pl.Int32(),
+    "sequence": pl.Int64(),  # the order in which jobs of equal times came to be as they are
 }
 """Of `Situation.jobs`, beside the columns of a workload."""
 
@@ -60,7 +61,8 @@ class Situation:
         closed: frozenset[str] = frozenset(),
         served: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Situation:
-        """Conform the tables; ended jobs come first, then running ones by start, then pending ones by submission.
+        """Conform the tables; ended jobs come first, then running ones by start, then pending ones by submission
+        (by `sequence`, where it is given: a suspended job waits behind those that came before it was).
 
         Raises
         ------
@@ -72,13 +74,17 @@ class Situation:
             "started_s": pl.lit(None, pl.Float64),
             "attained_s": pl.lit(0.0),
             "preemptions": pl.lit(0, pl.Int32),
+            "sequence": pl.lit(0, pl.Int64),
         }
         jobs = jobs.with_columns(**{name: value for name, value in defaults.items() if name not in jobs.columns})
-        jobs = jobs.with_columns(pl.col(name).cast(kind) for name, kind in STATE_COLUMNS.items())
+        jobs = jobs.with_columns(
+            pl.col(name).cast(kind).fill_null(defaults[name]) for name, kind in STATE_COLUMNS.items()
+        )
         workload = Workload.of(jobs)
         table = workload.table.sort(
             pl.col("state").replace_strict({ENDED: 0, RUNNING: 1, PENDING: 2}),
             "started_s",
+            "sequence",
             "submit_s",
             "number",
             nulls_last=True,

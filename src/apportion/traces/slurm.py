@@ -47,8 +47,9 @@ def read(location: Path, options: Options) -> Trace:
     Steps (123.batch) are not jobs; tasks of an array (123_4) and parts of a heterogeneous job (123+0) are
     jobs of their own; a requeued attempt is folded into the job's last record. Times are seconds from the
     first submission. Columns kept beside the documented ones: `source_wait_s` (start - submission),
-    `source_hold_s` (eligible - submission: dependencies and holds), `source_restarts`, `source_gpu_model`
-    (where it ran), `array_job`, partition, qos, job_name, exit_code and dependency.
+    `source_hold_s` (eligible - submission: dependencies and holds), `source_queue_s` (start - eligible: the wait for
+    GPUs), `source_restarts`, `source_earlier_s` (run time of earlier attempts), `source_gpu_model` (where it ran),
+    `array_job`, partition, qos, job_name, exit_code and dependency.
 
     Options: `partition=` one partition; `gpus_per_node=` where no GPUs are recorded; `cpu=drop|keep` jobs
     without GPUs; `columns=` field names of output without a header.
@@ -233,13 +234,17 @@ def _attempts(frame: pl.DataFrame, report: QualityReport) -> pl.DataFrame:
     if parts:
         report.notes.append(f"{parts:,} parts of heterogeneous jobs are jobs of their own here")
     again = pl.col("state") == "REQUEUED"
-    tries = frame.filter(again).group_by("id").agg(tries=pl.len(), first=pl.col("submit_s").min())
+    ran = pl.coalesce("elapsed", pl.col("end_s") - pl.col("start_s")).clip(0)
+    tries = frame.filter(again).group_by("id").agg(
+        tries=pl.len(), first=pl.col("submit_s").min(), source_earlier_s=ran.sum()
+    )
     if not tries.is_empty():
         if "source_restarts" not in frame.columns:
             frame = frame.with_columns(source_restarts=pl.lit(0.0))
         frame = frame.join(tries, on="id", how="left", maintain_order="left").with_columns(
             submit_s=pl.min_horizontal("submit_s", "first"),
             source_restarts=pl.max_horizontal("source_restarts", pl.col("tries").cast(pl.Float64)),
+            source_earlier_s=pl.col("source_earlier_s").fill_null(0.0),
         )
         frame = frame.drop("tries", "first")
     frame = without(frame, again, "an earlier attempt of a requeued job", report)
@@ -276,6 +281,8 @@ def _timed(frame: pl.DataFrame, report: QualityReport) -> pl.DataFrame:
         status=pl.when(running).then(pl.lit("censored")).otherwise(status),
         source_wait_s=pl.col("start_s") - pl.col("submit_s"),
     )
+    if "source_hold_s" in frame.columns:
+        frame = frame.with_columns(source_queue_s=(pl.col("source_wait_s") - pl.col("source_hold_s")).clip(0))
     frame = without(frame, pl.col("duration_s") < 0, "ends before it starts", report)
     report.repair("started before its submission: waited 0 s", int((frame["source_wait_s"] < 0).sum()))
     report.repair("GPUs do not divide over the nodes: one task", int(frame["uneven"].sum()))

@@ -1,0 +1,525 @@
+"""Faults thrown at the controller and at a real Slurm: what is lost, what is done twice, how long it takes to heal.
+
+`python -m bench.chaos_slurm [FAULTS] [SEED]` brings up a Slurm of its own, throws so many faults (200) at a policy in
+charge of it, and prints what came of it. What Slurm itself loses when it is killed before it saved its state (every
+five seconds) is counted apart.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import functools
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apportion.live.backend import BLOCKED, ENDED, RUNNING, STRAY, BackendError, Launch, Observation, Refusal
+from apportion.live.controller import Controller, Cycle
+from apportion.live.slurm import Slurm, SlurmBackend
+from apportion.live.slurm.hostlist import expand
+from apportion.policies.registry import parse_policy
+
+_TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path[:0] = [str(_TESTS), str(_TESTS / "live")]
+from slurm_cluster import SlurmCluster, slurm_cluster  # noqa: E402
+from slurm_trace import BEGIN, WORK, Known  # noqa: E402
+from slurm_watch import devices  # noqa: E402
+
+from bench.chaos import HEAL, Broken, Fragile, Killed  # noqa: E402
+
+KILLED = (
+    "killed while looking", "killed after looking", "killed while learning", "killed before a command",
+    "killed in a command", "killed after a command", "killed before noting",
+)  # fmt: skip
+PROGRAMS = ("squeue fails", "scontrol fails", "scontrol fails after", "scontrol hangs", "scontrol hangs after")
+CLOCK = ("clock forward", "clock back")
+NODES = ("node drained", "node dead")
+SLURM = ("slurmctld killed",)
+FAULTS = (*KILLED, *PROGRAMS, *CLOCK, *NODES, *SLURM)
+WEIGHTS = {"slurmctld killed": 2.0, "node dead": 2.0}
+POLICIES = ("fifo", "sjf+best-fit", "srtf")
+
+WINDOW_S = 12.0
+"""What happened so shortly before Slurm's controller was killed it may have forgotten: it saves every 5 s, and a loaded
+machine takes longer."""
+TIMEOUT_S = 4.0
+"""How long a program may take while programs are made to hang."""
+WRAPPER = """\
+#!/bin/sh
+case $0:$# in
+BROKEN)
+    ACTION
+esac
+exec PROGRAM "$@"
+"""
+ACTIONS = {
+    "fails": "echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1",
+    "fails after": (
+        "PROGRAM \"$@\" > /dev/null 2>&1; echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1"
+    ),
+    "hangs": "exec sleep 600",
+    "hangs after": 'PROGRAM "$@" > /dev/null 2>&1; exec sleep 600',
+}
+
+
+@dataclass
+class Faulty:
+    """The backend, with faults where the controller calls it.
+
+    Parameters
+    ----------
+    plan: faults still to come. again: jobs that were to be started while they ran, or after they had ended well.
+    """
+
+    inner: SlurmBackend
+    plan: set[str]
+    ended: Callable[[str], bool]
+    again: list[str] = field(default_factory=list)
+    _states: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Return the name of the cluster."""
+        return self.inner.name
+
+    def _due(self, fault: str) -> bool:
+        there = fault in self.plan
+        self.plan.discard(fault)
+        return there
+
+    def observe(self) -> Observation:
+        """Look, unless that fails."""
+        if self._due("killed while looking"):
+            raise Killed
+        seen = self.inner.observe()
+        self._states = dict(seen.jobs.select("job_id", "state").iter_rows())
+        if self._due("killed after looking"):
+            raise Killed
+        return seen
+
+    def _tell(self, told: Sequence[Any], call: Callable[[Sequence[Any]], list[Refusal]]) -> list[Refusal]:
+        if not told:
+            return []
+        if self._due("killed before a command"):
+            raise Killed
+        if self._due("killed in a command"):
+            call(told[: (len(told) + 1) // 2])
+            raise Killed
+        answer = call(told)
+        if self._due("killed after a command"):
+            raise Killed
+        return answer
+
+    def launch(self, launches: Sequence[Launch]) -> list[Refusal]:
+        """Start jobs, unless that fails."""
+        jobs = [launch.job_id for launch in launches]
+        self.again += [job for job in jobs if self._states.get(job) in (RUNNING, ENDED) or self.ended(job)]
+        return self._tell(launches, self.inner.launch)
+
+    def stop(self, jobs: Sequence[str]) -> list[Refusal]:
+        """Stop jobs, unless that fails."""
+        return self._tell(jobs, self.inner.stop)
+
+    def park(self, jobs: Sequence[str]) -> list[Refusal]:
+        """Park jobs, unless that fails."""
+        return self._tell(jobs, self.inner.park)
+
+
+@dataclass
+class Chaos:
+    """A run of jobs through faults.
+
+    Parameters
+    ----------
+    faults: how many to throw. kinds: which, in turn. poll_s: between cycles. policy_every: faults after which the
+    policy changes. waiting: jobs kept in the queue. thrown, healed_in, cycles, restarts, jobs: what happened.
+    by_slurm: what Slurm itself lost, and did twice, when it was killed.
+    """
+
+    cluster: SlurmCluster
+    faults: int = 200
+    seed: int = 0
+    kinds: Sequence[str] = FAULTS
+    poll_s: float = 0.5
+    policy_every: int = 20
+    waiting: int = 24
+    report: Callable[[str], None] = lambda text: None
+    thrown: collections.Counter[str] = field(default_factory=collections.Counter)
+    healed_in: list[int] = field(default_factory=list)
+    by_slurm: collections.Counter[str] = field(default_factory=collections.Counter)
+    cycles: int = 0
+    restarts: int = 0
+    troubles: int = 0
+    looks: int = 0
+    jobs: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Run it.
+
+        Raises
+        ------
+        Broken: something that must always hold does not.
+        """
+        self._random = random.Random(self.seed)
+        self._folder = self.cluster.folder / f"chaos-{self.seed}"
+        self._folder.mkdir()
+        self._log = self._folder / "runs.txt"
+        self._log.touch()
+        self._skew, self._down = 0.0, False
+        self._kills: list[tuple[float, float]] = []
+        self._deaths: list[tuple[float, str]] = []
+        self._of: dict[str, str] = {}  # Slurm's number of every submission
+        self._key: dict[str, str] = {}  # the last job that had a number
+        self._truth: dict[str, float] = {}
+        self._plan: set[str] = set()
+        self._again: list[str] = []
+        self._undo: Callable[[], None] | None = None
+        self._start()
+        queue = self._kinds()
+        while sum(self.thrown.values()) < self.faults:
+            self._feed()
+            for _ in range(self._random.choice((0, 1, 2))):
+                self._cycle()
+            fault = next(queue)
+            self._throw(fault)
+            self._heal(fault)
+        self._finish()
+        self._memory.close()
+
+    def _kinds(self) -> Any:
+        while True:
+            turn = [kind for kind in self.kinds for _ in range(int(WEIGHTS.get(kind, 1)))]
+            self._random.shuffle(turn)
+            yield from turn
+
+    def _start(self) -> None:
+        count = sum(self.thrown.values()) // self.policy_every
+        self._policy = POLICIES[count % len(POLICIES)]
+        self._memory = Fragile(self._folder / "memory.sqlite")
+        self._memory.plan = self._plan
+        backend = SlurmBackend(
+            slurm=Slurm(conf=self.cluster.conf, timeout_s=30), grace_s=0.0, clock=lambda: time.time() + self._skew
+        )
+        self._backend = Faulty(backend, self._plan, self._ended_well, self._again)
+        self._controller = Controller(
+            self._backend, parse_policy(self._policy), self._memory, run_times=Known(self._truth)
+        )
+
+    def _feed(self) -> None:
+        """Submit jobs until enough wait."""
+        rows = self.cluster.run("squeue", "-h", "-a", "-r", "-t", "PD", "-o", "%i", check=False).split()
+        while len(rows) < self.waiting:
+            nodes, gpus = self._random.choice(((1, 1), (1, 1), (1, 2), (1, 4), (2, 2), (2, 4)))
+            seconds = round(self._random.uniform(0.5, 6.0), 2)
+            key = f"j{len(self._of)}"
+            work = WORK.replace("FOLDER", str(self._folder))
+            # its own name: Slurm gives a number again when it forgot that it gave it
+            me = f"me={key}${{SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}}"
+            options = [f"-N{nodes}", f"--gres=gpu:{gpus}", f"--job-name={key}"]
+            tasks = 3 if self._random.random() < 0.1 else 0
+            if tasks:
+                options.append(f"--array=0-{tasks - 1}")
+            name = self.cluster.submit(*options, script=f"{BEGIN}{me}\nleft={round(seconds * 1e6)}\n{work}")
+            self._of[key] = name
+            for task in [f"_{i}" for i in range(tasks)] or [""]:
+                self._truth[key + task.replace("_", ":")] = seconds
+                self._key[name + task] = key + task
+                self.jobs.append(key + task)
+                rows.append(name + task)
+
+    def _cycle(self) -> Cycle | None:
+        self.cycles += 1
+        began = time.monotonic()
+        cycle = None
+        try:
+            cycle = self._controller.cycle()
+        except BackendError:
+            self.troubles += 1
+        except Killed:
+            self.restarts += 1
+            self._memory.close()
+            self._start()
+        self._look()
+        time.sleep(max(0.0, self.poll_s - (time.monotonic() - began)))
+        return cycle
+
+    def _look(self) -> None:
+        """See who holds which devices."""
+        if self._down:
+            return
+        seen: set[tuple[str, int]] = set()
+        held = devices(self.cluster)
+        self.looks += bool(held)
+        for job, each in held.items():
+            if seen & each:
+                raise Broken(f"{sorted(seen & each)[0]} is held by {job} and another job")
+            seen |= each
+
+    def _throw(self, fault: str) -> None:
+        self.thrown[fault] += 1
+        self.report(fault)
+        if fault.startswith("clock"):
+            self._skew = 5000.0 if fault == "clock forward" else -5000.0
+            self._undo = self._clock_right
+        elif fault == "node drained":
+            node = self._random.choice(list(self.cluster.models))
+            self.cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=chaos")
+            self._undo = functools.partial(self._resume, node)
+        elif fault == "node dead":
+            node = self._random.choice(list(self.cluster.models))
+            self._kill_node(node)
+            self._undo = functools.partial(self._revive, node)
+        elif fault == "slurmctld killed":
+            at = time.time()
+            self.cluster.kill("slurmctld", signal.SIGKILL)
+            self._kills.append((at, at))
+            self._down = True
+            self._undo = self._restart
+        elif " fails" in fault or " hangs" in fault:
+            program, _, how = fault.partition(" ")
+            self._backend.inner.slurm.programs = self._wrappers(program, how)
+            self._backend.inner.slurm.timeout_s = TIMEOUT_S
+            self._undo = self._programs_right
+        else:
+            self._plan.add(fault)
+            self._undo = self._plan.clear
+
+    def _heal(self, fault: str) -> None:
+        """Let a fault last for a cycle or two, end it, and count cycles until all is as it should be.
+
+        Raises
+        ------
+        Broken: it takes more than `HEAL` cycles.
+        """
+        lasting = 2 if fault in ("slurmctld killed", *PROGRAMS) else 3
+        for _ in range(lasting):
+            if fault == "slurmctld killed":
+                self._backend.inner.slurm.timeout_s = 1.0
+            self._cycle()
+        if self._undo is not None:
+            self._undo()
+            self._undo = None
+        why = ""
+        for count in range(1, HEAL + 1):
+            why = self._ill(self._cycle())
+            if not why:
+                self.healed_in.append(count)
+                return
+        raise Broken(f"not as it should be {HEAL} cycles after {fault}: {why} ({self._policy})")
+
+    def _ill(self, cycle: Cycle | None) -> str:
+        """Return what is not as it should be."""
+        if cycle is None or cycle.observation is None:
+            return "the cycle failed"
+        if cycle.unknown:
+            return f"it is not known what became of {cycle.unknown[:3]}"
+        known = self._memory.open
+        for job, state, started in cycle.observation.jobs.select("job_id", "state", "started_s").iter_rows():
+            if state == STRAY and job not in cycle.parked:
+                return f"{job} is a stray and was not parked"
+            if state != ENDED and job not in known:
+                return f"{job} is not remembered"
+            if state == RUNNING and started is not None and known[job].started_s != started:
+                return f"{job} runs since {started}, remembered is {known[job].started_s}"
+        return ""
+
+    def _clock_right(self) -> None:
+        self._skew = 0.0
+
+    def _programs_right(self) -> None:
+        self._backend.inner.slurm.programs = None
+        self._backend.inner.slurm.timeout_s = 30.0
+
+    def _resume(self, node: str) -> None:
+        self.cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+
+    def _kill_node(self, node: str) -> None:
+        """End the daemon of a node and everything that runs there, as a power cut would."""
+        self.cluster.kill(f"slurmd.{node}", signal.SIGKILL)
+        ours = f"SLURM_CONF={self.cluster.conf}".encode()
+        spool = str(self.cluster.folder / "spool" / node).encode()
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, ValueError):
+                environment = (path / "environ").read_bytes().split(b"\0")
+                if ours not in environment:
+                    continue
+                mine = f"SLURMD_NODENAME={node}".encode() in environment
+                opened = (path / "cmdline").read_bytes().startswith(b"slurmstepd") and any(
+                    spool in os.readlink(link).encode() for link in (path / "fd").iterdir()
+                )
+                if mine or opened:
+                    os.kill(int(path.name), signal.SIGKILL)
+        self._deaths.append((time.time(), node))
+        self.cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=chaos")
+
+    def _revive(self, node: str) -> None:
+        self.cluster.start_node(node)
+        self._resume(node)
+        self._until_up()
+
+    def _restart(self) -> None:
+        self.cluster.start_controller()
+        self._down = False
+        self._backend.inner.slurm.timeout_s = 30.0
+        self._until_up()
+        # makes the nodes say what really runs there; Slurm asks by itself only now and then
+        self.cluster.run("scontrol", "reconfigure", check=False)
+        self._until_up()
+        self._kills[-1] = (self._kills[-1][0], time.time())
+
+    def _until_up(self) -> None:
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            states = self.cluster.run("sinfo", "-h", "-p", "main", "-N", "-o", "%t", check=False).split()
+            if len(states) == len(self.cluster.models) and all(
+                state in ("idle", "mix", "alloc", "comp", "drain", "drng") for state in states
+            ):
+                return
+            for node in self.cluster.models:
+                if "down" in states:
+                    self._resume(node)
+            time.sleep(0.3)
+        raise Broken(f"Slurm did not come back: {self.cluster.run('sinfo', '-N', '-R', check=False)}")
+
+    def _wrappers(self, broken: str, how: str) -> Path:
+        folder = self._folder / f"{broken}-{how}".replace(" ", "-")
+        if not folder.exists():
+            folder.mkdir()
+            for program in ("scontrol", "squeue", "sinfo", "scancel"):
+                real = shutil.which(program, path=self.cluster.env["PATH"]) or program
+                text = WRAPPER.replace("ACTION", ACTIONS[how]).replace("PROGRAM", real)
+                # `scontrol` with words is a question and goes through; commands come on its input
+                text = text.replace(
+                    "BROKEN", "*:0" if broken == program == "scontrol" else "*" if broken == program else "-"
+                )
+                path = folder / program
+                path.write_text(text)
+                path.chmod(0o755)
+        return folder
+
+    def _marks(self) -> dict[str, list[tuple[str, float, tuple[str, ...]]]]:
+        """Return what each job wrote: began (where), stopped, ended; and when."""
+        out: dict[str, list[tuple[str, float, tuple[str, ...]]]] = collections.defaultdict(list)
+        for line in self._log.read_text().splitlines():
+            mark, job, at, *nodes = line.split()
+            out[job].append((mark, int(at) / 1e6, expand(nodes[0]) if nodes else ()))
+        return out
+
+    def _ended_well(self, job: str) -> bool:
+        """Return whether a job wrote that it ended, and Slurm cannot have forgotten it."""
+        at = [at for mark, at, _ in self._marks().get(self._key.get(job, ""), []) if mark == "E"]
+        # its last line comes a moment before Slurm knows
+        return bool(at) and at[-1] < time.time() - 5.0 and not self._forgotten(at[-1])
+
+    def _forgotten(self, at: float) -> bool:
+        """Return whether Slurm's controller was killed so soon after this moment that it may have forgotten it."""
+        return any(killed - WINDOW_S <= at <= back + 5.0 for killed, back in self._kills)
+
+    def _finish(self) -> None:
+        """Let all jobs end, and look at what was lost or done twice.
+
+        Raises
+        ------
+        Broken: by us.
+        """
+        limit = time.monotonic() + 240
+        while time.monotonic() < limit:
+            cycle = self._cycle()
+            if cycle is not None and cycle.observation is not None:
+                left = cycle.observation.jobs.filter(cycle.observation.jobs["state"] != ENDED)
+                if left.is_empty():
+                    break
+                self._release(
+                    left.filter((left["state"] == BLOCKED) & left["why"].str.contains("Held|Hold|launch"))["job_id"]
+                )
+        states = self._states()
+        marks = self._marks()
+        for job in self.jobs:
+            self._judge(job, states.get(job, "gone"), marks.get(job, []))
+        if self._again:
+            raise Broken(f"{self._again[:3]} were started although they ran or had ended")
+
+    def _release(self, jobs: Iterable[str]) -> None:
+        """Do what an operator does with jobs that Slurm held because their node died while they were started."""
+        for job in jobs:
+            self.by_slurm["held after a failed start, released"] += 1
+            self.cluster.run("scontrol", "release", job, check=False)
+
+    def _states(self) -> dict[str, str]:
+        rows = self.cluster.run("squeue", "-h", "-a", "-r", "-t", "all", "-o", "%i %t %r").splitlines()
+        states = {row.split()[0]: row.split(None, 1)[1] for row in rows if row.split()}
+        return {key: states[number] for number, key in self._key.items() if number in states}
+
+    def _judge(self, job: str, state: str, marks: list[tuple[str, float, tuple[str, ...]]]) -> None:
+        ends = [at for mark, at, _ in marks if mark == "E"]
+        if not ends:
+            if not self._kills or state.split()[0] in ("PD", "R", "CG", "CF"):
+                raise Broken(f"{job} never ended: {state}")
+            self.by_slurm["jobs lost" if state == "gone" else f"jobs given up ({state})"] += 1
+            return
+        if len(ends) > 1 or (marks[-1][0] != "E"):
+            if not any(self._forgotten(at) for at in ends):
+                raise Broken(f"{job} ran again after it had ended: {marks}")
+            self.by_slurm["ran again after they had ended"] += 1
+        running: tuple[float, tuple[str, ...]] | None = None
+        for mark, at, nodes in marks:
+            if mark == "S":
+                if running is not None and not self._explained(running, at):
+                    raise Broken(f"{job} ran twice at once: {marks}")
+                running = (at, nodes)
+            else:
+                running = None
+
+    def _explained(self, run: tuple[float, tuple[str, ...]], until: float) -> bool:
+        """Return whether a run that wrote no end was cut off: its node died, or Slurm forgot it and ended it."""
+        began, nodes = run
+        if any(began <= at + 1.0 and at <= until and node in nodes for at, node in self._deaths):
+            return True
+        forgotten = any(killed - WINDOW_S <= began and back <= until + 60 for killed, back in self._kills)
+        self.by_slurm["runs cut off"] += forgotten
+        return forgotten
+
+    def table(self) -> str:
+        """Return what was thrown and how long it took to heal, as text."""
+        lines = [f"{fault:26}{self.thrown[fault]:5}" for fault in self.kinds]
+        healed = sorted(self.healed_in)
+        runs = sum(1 for each in self._marks().values() for mark, *_ in each if mark == "S")
+        lines += [
+            f"{'all':26}{sum(self.thrown.values()):5}",
+            f"{len(self.jobs)} jobs, {runs} runs, {self.cycles} cycles of which {self.troubles} failed, "
+            f"{self.restarts} restarts of the controller, {self.looks} looks at the devices",
+            f"as it should be again after {healed[len(healed) // 2]} cycles (median), {healed[-1]} at most",
+            "nothing was lost by us, started twice or held twice",
+            "by Slurm, when it was killed: "
+            + (", ".join(f"{count} {what}" for what, count in sorted(self.by_slurm.items())) or "nothing lost"),
+        ]
+        return "\n".join(lines)
+
+
+def main() -> None:
+    """Throw the faults and print the table."""
+    faults, seed = (int(text) for text in (sys.argv[1:] + ["200", "0"][len(sys.argv) - 1 :])[:2])
+    began = time.monotonic()
+    with slurm_cluster({"a100": 6}, gpus=4) as cluster:
+        chaos = Chaos(
+            cluster, faults, seed, report=lambda text: print(f"{time.monotonic() - began:.0f} {text}", flush=True)
+        )
+        try:
+            chaos.run()
+        except Broken:
+            print(chaos._folder, cluster.run("squeue", "-a", "-r", check=False))
+            raise
+        print(chaos.table())
+    print(f"{time.monotonic() - began:.0f} s; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()

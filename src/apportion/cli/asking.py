@@ -1,0 +1,132 @@
+"""Where questions about a live queue find it: a controller's memory, Slurm itself, or a simulated cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from apportion.live.backend import Observation
+    from apportion.live.memory import Memory
+    from apportion.live.situation import Situation
+    from apportion.policies.protocol import Policy
+
+MemoryOpt = Annotated[
+    Path | None, typer.Option("--memory", help="A controller's file: ask about the queue that it sees.")
+]
+LiveOpt = Annotated[
+    str | None,
+    typer.Option("--live", metavar="SOURCE", help="slurm: ask Slurm itself; or a trace, run up to --at SECONDS."),
+]
+AtOpt = Annotated[float, typer.Option("--at", help="With --live TRACE: second of the trace at which to ask.")]
+PolicyOpt = Annotated[str | None, typer.Option("--policy", "-p", help="Default: the policy in charge, or else fifo.")]
+MainOpt = Annotated[str, typer.Option(metavar="PARTITION", help="Slurm: where jobs run.")]
+WaitOpt = Annotated[str, typer.Option(metavar="PARTITION", help="Slurm: where jobs wait.")]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A live queue, and how it is decided."""
+
+    situation: Situation
+    policy: Policy
+    backfill: int
+    seed: int
+
+
+def live_queue(
+    memory: Path | None,
+    live: str | None,
+    *,
+    policy: str | None = None,
+    at_s: float = 0.0,
+    cluster: str | None = None,
+    main: str = "main",
+    wait: str = "wait",
+) -> Queue:
+    """Return the queue as it is now, with the policy in charge of it.
+
+    Raises
+    ------
+    UsageError: neither `memory` nor `live` is given. InputError, BackendError: it cannot be had.
+    """
+    from apportion.live.memory import Memory
+    from apportion.model.errors import UsageError
+
+    if memory is None and live is None:
+        raise UsageError("found no queue to ask about, expected --memory FILE, --live slurm or --live TRACE")
+    if live not in (None, "slurm"):
+        return _of_trace(str(live), cluster, policy or "fifo", at_s)
+    kept = Memory.reading(memory) if memory is not None else Memory(":memory:")
+    try:
+        observation = _slurm(main, wait) if live else _picture(kept)
+        return _queue(observation, kept, policy)
+    finally:
+        kept.close()
+
+
+def _queue(observation: Observation, memory: Memory, policy: str | None) -> Queue:
+    import polars as pl
+
+    from apportion.live.assemble import assemble
+    from apportion.live.backend import STRAY, WAITING, Observation
+    from apportion.policies.registry import parse_policy
+    from apportion.predict.run_time import RunTimes
+
+    # who waits where the cluster starts it by itself waits all the same
+    jobs = observation.jobs.with_columns(pl.col("state").replace({STRAY: WAITING}))
+    seen = Observation(observation.time_s, observation.nodes, jobs)
+    situation = assemble(seen, memory, RunTimes(), name="live")
+    chosen = parse_policy(policy or memory.fact("policy", "fifo"))
+    return Queue(situation, chosen, int(memory.fact("backfill", "0")), int(memory.fact("seed", "0")))
+
+
+def _picture(memory: Memory) -> Observation:
+    from apportion.model.errors import InputError
+
+    seen = memory.picture()
+    if seen is None:
+        raise InputError("its controller has seen nothing yet", file=Path(memory.path))
+    return seen
+
+
+def _slurm(main: str, wait: str) -> Observation:
+    from apportion.live.slurm import SlurmBackend
+
+    return SlurmBackend(main=main, wait=wait).observe()
+
+
+def _of_trace(spec: str, cluster: str | None, policy: str, at_s: float) -> Queue:
+    """Run a trace up to a second under a controller."""
+    from apportion.cli.options import load_trace
+    from apportion.live.controller import Controller
+    from apportion.live.memory import Memory
+    from apportion.live.simulated import SimulatedCluster
+    from apportion.policies.registry import parse_policy
+
+    chosen = parse_policy(policy)
+    trace, machine = load_trace(spec, cluster, quiet=True)
+    simulated = SimulatedCluster(trace.workload, machine)
+    memory = Memory(":memory:")
+    controller = Controller(simulated, chosen, memory)
+    while (event := simulated.next_event_s()) <= at_s:
+        simulated.advance(event)
+        controller.cycle()
+    simulated.advance(at_s)
+    try:
+        return _queue(simulated.observe(), memory, policy)
+    finally:
+        memory.close()
+
+
+def answer(found: Any, json: Path | None) -> None:
+    """Print what was found in sentences, or write it as JSON."""
+    from apportion.cli.outputs import show_json
+
+    show_json(found.summary(), json)
+    if str(json) != "-":
+        for line in found.sentences():
+            print(line)

@@ -1,0 +1,136 @@
+"""The service loop: cycles until told to stop, patience with a cluster that does not answer, and a record of it all."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from apportion.live.backend import BackendError
+from apportion.live.controller import Controller, Cycle
+from apportion.live.log import Log
+from apportion.live.metrics import Metrics
+from apportion.live.shadow import FIRST
+
+LONGEST_WAIT_S = 60.0
+"""Between two tries while the cluster does not answer."""
+HURRY_S = 1.0
+"""Between two cycles while starts wait for stopped jobs to be gone."""
+PICTURE_S = 10.0
+"""Between two pictures of the cluster for those who look at the memory."""
+PRUNE_S = 6 * 3600.0
+"""Between two prunings of the memory."""
+
+
+@dataclass
+class Service:
+    """Runs a controller.
+
+    Parameters
+    ----------
+    poll_s: seconds between two looks. report: called with every cycle that went well.
+    """
+
+    controller: Controller
+    log: Log
+    metrics: Metrics
+    poll_s: float = 5.0
+    report: Callable[[Cycle], None] = lambda cycle: None
+    clock: Callable[[], float] = time.time
+    stopping: threading.Event = field(default_factory=threading.Event)
+    trouble: str = ""
+    """Why the last cycle could not be done."""
+    _failures: int = 0
+    _drawn_at: float = -float("inf")
+    _pruned_at: float = -float("inf")
+
+    def run(self, cycles: int | None = None) -> int:
+        """Run cycles until `stopping` is set, or so many were tried; return how many went well."""
+        memory = self.controller.memory
+        self.log.write(
+            "began", self.clock(), policy=self.controller.policy.name, cluster=self.controller.backend.name,
+            memory=memory.path,
+        )  # fmt: skip
+        for fact, value in (
+            ("policy", self.controller.policy.name), ("backfill", self.controller.backfill),
+            ("seed", self.controller.seed), ("watching", int(self.controller.watching)),
+        ):  # fmt: skip
+            memory.set_fact(fact, str(value))
+        done = tried = 0
+        try:
+            while not self.stopping.is_set() and (cycles is None or tried < cycles):
+                began = time.monotonic()
+                cycle = self._once()
+                tried += 1
+                done += cycle is not None
+                if cycles is None or tried < cycles:
+                    self.stopping.wait(max(0.0, self._pause(cycle) - (time.monotonic() - began)))
+        finally:
+            self.log.write("ended", self.clock(), cycles=done)
+        return done
+
+    def _once(self) -> Cycle | None:
+        """Run a cycle; None = it could not be done."""
+        try:
+            self._keep_house()
+            cycle = self.controller.cycle()
+            self._draw(cycle)
+        except (BackendError, sqlite3.OperationalError) as error:
+            self._failures += 1
+            self.trouble = str(error)
+            self.metrics.failed()
+            self.log.write("trouble", self.clock(), message=str(error), failures=self._failures)
+            return None
+        if self._failures:
+            self.log.write("recovered", self.clock(), failures=self._failures)
+        self._failures, self.trouble = 0, ""
+        self.metrics.cycle(cycle)
+        self.log.cycle(cycle)
+        self.report(cycle)
+        return cycle
+
+    def _pause(self, cycle: Cycle | None) -> float:
+        """Return the seconds from the beginning of this cycle to that of the next."""
+        if cycle is None:
+            return float(min(self.poll_s * 2 ** min(self._failures, 16), max(LONGEST_WAIT_S, self.poll_s)))
+        wait = min(self.poll_s, HURRY_S) if cycle.deferred else self.poll_s
+        return max(min(wait, cycle.wake_s - cycle.time_s), min(HURRY_S, self.poll_s))
+
+    def _keep_house(self) -> None:
+        memory, now = self.controller.memory, self.clock()
+        memory.beat(now)
+        if abs(now - self._pruned_at) > PRUNE_S:
+            self._pruned_at = now
+            memory.prune(now)
+
+    def _draw(self, cycle: Cycle) -> None:
+        now = self.clock()
+        memory = self.controller.memory
+        if self.controller.watching and cycle.observation is not None and memory.picture(FIRST) is None:
+            memory.draw(cycle.observation, FIRST)
+        if cycle.observation is not None and abs(now - self._drawn_at) >= PICTURE_S:
+            self._drawn_at = now
+            memory.draw(cycle.observation)
+
+
+@contextmanager
+def until_signalled(stopping: threading.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set `stopping`, so that the running cycle is finished; a second one interrupts at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+
+    before: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
