@@ -12,6 +12,7 @@ from collections.abc import Callable
 import apportion as ap
 from bench import baseline
 from bench.chaos import chaos
+from bench.live_cycle import live_cycle
 from bench.worlds import data_folder, gangs
 
 REPEATS = 3
@@ -161,6 +162,7 @@ BENCHMARKS: dict[str, Callable[[int], None]] = {
     "workers": workers,
     "first-run": first_run,
     "chaos": chaos,
+    "live-cycle": live_cycle,
 }
 
 if __name__ == "__main__":

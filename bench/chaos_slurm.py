@@ -8,23 +8,19 @@ five seconds) is counted apart.
 from __future__ import annotations
 
 import collections
-import contextlib
 import functools
 import os
 import random
-import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from apportion.live.backend import BLOCKED, ENDED, RUNNING, STRAY, BackendError, Launch, Observation, Refusal
+from apportion.live.backend import BLOCKED, ENDED, RUNNING, STRAY, BackendError
 from apportion.live.controller import Controller, Cycle
 from apportion.live.slurm import Slurm, SlurmBackend
-from apportion.live.slurm.hostlist import expand
 from apportion.policies.registry import parse_policy
 
 _TESTS = Path(__file__).resolve().parents[1] / "tests"
@@ -34,6 +30,8 @@ from slurm_trace import BEGIN, WORK, Known  # noqa: E402
 from slurm_watch import devices  # noqa: E402
 
 from bench.chaos import HEAL, Broken, Fragile, Killed  # noqa: E402
+from bench.slurm_diary import Diary  # noqa: E402
+from bench.slurm_faults import Faulty, kill_node, wrappers  # noqa: E402
 
 KILLED = (
     "killed while looking", "killed after looking", "killed while learning", "killed before a command",
@@ -47,90 +45,8 @@ FAULTS = (*KILLED, *PROGRAMS, *CLOCK, *NODES, *SLURM)
 WEIGHTS = {"slurmctld killed": 2.0, "node dead": 2.0}
 POLICIES = ("fifo", "sjf+best-fit", "srtf")
 
-WINDOW_S = 12.0
-"""What happened so shortly before Slurm's controller was killed it may have forgotten: it saves every 5 s, and a loaded
-machine takes longer."""
 TIMEOUT_S = 4.0
 """How long a program may take while programs are made to hang."""
-WRAPPER = """\
-#!/bin/sh
-case $0:$# in
-BROKEN)
-    ACTION
-esac
-exec PROGRAM "$@"
-"""
-ACTIONS = {
-    "fails": "echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1",
-    "fails after": (
-        "PROGRAM \"$@\" > /dev/null 2>&1; echo 'Unable to contact slurm controller (connect failure)' >&2; exit 1"
-    ),
-    "hangs": "exec sleep 600",
-    "hangs after": 'PROGRAM "$@" > /dev/null 2>&1; exec sleep 600',
-}
-
-
-@dataclass
-class Faulty:
-    """The backend, with faults where the controller calls it.
-
-    Parameters
-    ----------
-    plan: faults still to come. again: jobs that were to be started while they ran, or after they had ended well.
-    """
-
-    inner: SlurmBackend
-    plan: set[str]
-    ended: Callable[[str], bool]
-    again: list[str] = field(default_factory=list)
-    _states: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Return the name of the cluster."""
-        return self.inner.name
-
-    def _due(self, fault: str) -> bool:
-        there = fault in self.plan
-        self.plan.discard(fault)
-        return there
-
-    def observe(self) -> Observation:
-        """Look, unless that fails."""
-        if self._due("killed while looking"):
-            raise Killed
-        seen = self.inner.observe()
-        self._states = dict(seen.jobs.select("job_id", "state").iter_rows())
-        if self._due("killed after looking"):
-            raise Killed
-        return seen
-
-    def _tell(self, told: Sequence[Any], call: Callable[[Sequence[Any]], list[Refusal]]) -> list[Refusal]:
-        if not told:
-            return []
-        if self._due("killed before a command"):
-            raise Killed
-        if self._due("killed in a command"):
-            call(told[: (len(told) + 1) // 2])
-            raise Killed
-        answer = call(told)
-        if self._due("killed after a command"):
-            raise Killed
-        return answer
-
-    def launch(self, launches: Sequence[Launch]) -> list[Refusal]:
-        """Start jobs, unless that fails."""
-        jobs = [launch.job_id for launch in launches]
-        self.again += [job for job in jobs if self._states.get(job) in (RUNNING, ENDED) or self.ended(job)]
-        return self._tell(launches, self.inner.launch)
-
-    def stop(self, jobs: Sequence[str]) -> list[Refusal]:
-        """Stop jobs, unless that fails."""
-        return self._tell(jobs, self.inner.stop)
-
-    def park(self, jobs: Sequence[str]) -> list[Refusal]:
-        """Park jobs, unless that fails."""
-        return self._tell(jobs, self.inner.park)
 
 
 @dataclass
@@ -171,11 +87,9 @@ class Chaos:
         self._random = random.Random(self.seed)
         self._folder = self.cluster.folder / f"chaos-{self.seed}"
         self._folder.mkdir()
-        self._log = self._folder / "runs.txt"
-        self._log.touch()
+        self._diary = Diary(self._folder / "runs.txt", by_slurm=self.by_slurm)
+        self._diary.log.touch()
         self._skew, self._down = 0.0, False
-        self._kills: list[tuple[float, float]] = []
-        self._deaths: list[tuple[float, str]] = []
         self._of: dict[str, str] = {}  # Slurm's number of every submission
         self._key: dict[str, str] = {}  # the last job that had a number
         self._truth: dict[str, float] = {}
@@ -194,7 +108,7 @@ class Chaos:
         self._finish()
         self._memory.close()
 
-    def _kinds(self) -> Any:
+    def _kinds(self) -> Iterator[str]:
         while True:
             turn = [kind for kind in self.kinds for _ in range(int(WEIGHTS.get(kind, 1)))]
             self._random.shuffle(turn)
@@ -233,6 +147,7 @@ class Chaos:
                 self._truth[key + task.replace("_", ":")] = seconds
                 self._key[name + task] = key + task
                 self.jobs.append(key + task)
+                self._diary.submitted[key + task] = time.time()
                 rows.append(name + task)
 
     def _cycle(self) -> Cycle | None:
@@ -275,17 +190,19 @@ class Chaos:
             self._undo = functools.partial(self._resume, node)
         elif fault == "node dead":
             node = self._random.choice(list(self.cluster.models))
-            self._kill_node(node)
+            kill_node(self.cluster, node)
+            self._diary.deaths.append((time.time(), node))
+            self.cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=chaos")
             self._undo = functools.partial(self._revive, node)
         elif fault == "slurmctld killed":
             at = time.time()
             self.cluster.kill("slurmctld", signal.SIGKILL)
-            self._kills.append((at, at))
+            self._diary.kills.append((at, at))
             self._down = True
             self._undo = self._restart
         elif " fails" in fault or " hangs" in fault:
             program, _, how = fault.partition(" ")
-            self._backend.inner.slurm.programs = self._wrappers(program, how)
+            self._backend.inner.slurm.programs = wrappers(self.cluster, self._folder, program, how)
             self._backend.inner.slurm.timeout_s = TIMEOUT_S
             self._undo = self._programs_right
         else:
@@ -304,9 +221,13 @@ class Chaos:
             if fault == "slurmctld killed":
                 self._backend.inner.slurm.timeout_s = 1.0
             self._cycle()
+        hit = self._hit(fault)
         if self._undo is not None:
             self._undo()
             self._undo = None
+        if not hit:
+            self.thrown[fault] -= 1
+            return
         why = ""
         for count in range(1, HEAL + 1):
             why = self._ill(self._cycle())
@@ -314,6 +235,11 @@ class Chaos:
                 self.healed_in.append(count)
                 return
         raise Broken(f"not as it should be {HEAL} cycles after {fault}: {why} ({self._policy})")
+
+    def _hit(self, fault: str) -> bool:
+        """Return whether the fault came to anything: nobody may have called what was to fail."""
+        programs = self._backend.inner.slurm.programs
+        return fault not in self._plan and (programs is None or (Path(programs) / "hit").exists())
 
     def _ill(self, cycle: Cycle | None) -> str:
         """Return what is not as it should be."""
@@ -341,25 +267,6 @@ class Chaos:
     def _resume(self, node: str) -> None:
         self.cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
 
-    def _kill_node(self, node: str) -> None:
-        """End the daemon of a node and everything that runs there, as a power cut would."""
-        self.cluster.kill(f"slurmd.{node}", signal.SIGKILL)
-        ours = f"SLURM_CONF={self.cluster.conf}".encode()
-        spool = str(self.cluster.folder / "spool" / node).encode()
-        for path in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError, ValueError):
-                environment = (path / "environ").read_bytes().split(b"\0")
-                if ours not in environment:
-                    continue
-                mine = f"SLURMD_NODENAME={node}".encode() in environment
-                opened = (path / "cmdline").read_bytes().startswith(b"slurmstepd") and any(
-                    spool in os.readlink(link).encode() for link in (path / "fd").iterdir()
-                )
-                if mine or opened:
-                    os.kill(int(path.name), signal.SIGKILL)
-        self._deaths.append((time.time(), node))
-        self.cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=chaos")
-
     def _revive(self, node: str) -> None:
         self.cluster.start_node(node)
         self._resume(node)
@@ -373,7 +280,7 @@ class Chaos:
         # makes the nodes say what really runs there; Slurm asks by itself only now and then
         self.cluster.run("scontrol", "reconfigure", check=False)
         self._until_up()
-        self._kills[-1] = (self._kills[-1][0], time.time())
+        self._diary.kills[-1] = (self._diary.kills[-1][0], time.time())
 
     def _until_up(self) -> None:
         limit = time.monotonic() + 60
@@ -389,39 +296,9 @@ class Chaos:
             time.sleep(0.3)
         raise Broken(f"Slurm did not come back: {self.cluster.run('sinfo', '-N', '-R', check=False)}")
 
-    def _wrappers(self, broken: str, how: str) -> Path:
-        folder = self._folder / f"{broken}-{how}".replace(" ", "-")
-        if not folder.exists():
-            folder.mkdir()
-            for program in ("scontrol", "squeue", "sinfo", "scancel"):
-                real = shutil.which(program, path=self.cluster.env["PATH"]) or program
-                text = WRAPPER.replace("ACTION", ACTIONS[how]).replace("PROGRAM", real)
-                # `scontrol` with words is a question and goes through; commands come on its input
-                text = text.replace(
-                    "BROKEN", "*:0" if broken == program == "scontrol" else "*" if broken == program else "-"
-                )
-                path = folder / program
-                path.write_text(text)
-                path.chmod(0o755)
-        return folder
-
-    def _marks(self) -> dict[str, list[tuple[str, float, tuple[str, ...]]]]:
-        """Return what each job wrote: began (where), stopped, ended; and when."""
-        out: dict[str, list[tuple[str, float, tuple[str, ...]]]] = collections.defaultdict(list)
-        for line in self._log.read_text().splitlines():
-            mark, job, at, *nodes = line.split()
-            out[job].append((mark, int(at) / 1e6, expand(nodes[0]) if nodes else ()))
-        return out
-
-    def _ended_well(self, job: str) -> bool:
-        """Return whether a job wrote that it ended, and Slurm cannot have forgotten it."""
-        at = [at for mark, at, _ in self._marks().get(self._key.get(job, ""), []) if mark == "E"]
-        # its last line comes a moment before Slurm knows
-        return bool(at) and at[-1] < time.time() - 5.0 and not self._forgotten(at[-1])
-
-    def _forgotten(self, at: float) -> bool:
-        """Return whether Slurm's controller was killed so soon after this moment that it may have forgotten it."""
-        return any(killed - WINDOW_S <= at <= back + 5.0 for killed, back in self._kills)
+    def _ended_well(self, number: str) -> bool:
+        """Return whether the job that has this number now has ended."""
+        return self._diary.ended_well(self._key.get(number, ""))
 
     def _finish(self) -> None:
         """Let all jobs end, and look at what was lost or done twice.
@@ -441,9 +318,8 @@ class Chaos:
                     left.filter((left["state"] == BLOCKED) & left["why"].str.contains("Held|Hold|launch"))["job_id"]
                 )
         states = self._states()
-        marks = self._marks()
         for job in self.jobs:
-            self._judge(job, states.get(job, "gone"), marks.get(job, []))
+            self._diary.judge(job, states.get(job, "gone"))
         if self._again:
             raise Broken(f"{self._again[:3]} were started although they ran or had ended")
 
@@ -458,40 +334,11 @@ class Chaos:
         states = {row.split()[0]: row.split(None, 1)[1] for row in rows if row.split()}
         return {key: states[number] for number, key in self._key.items() if number in states}
 
-    def _judge(self, job: str, state: str, marks: list[tuple[str, float, tuple[str, ...]]]) -> None:
-        ends = [at for mark, at, _ in marks if mark == "E"]
-        if not ends:
-            if not self._kills or state.split()[0] in ("PD", "R", "CG", "CF"):
-                raise Broken(f"{job} never ended: {state}")
-            self.by_slurm["jobs lost" if state == "gone" else f"jobs given up ({state})"] += 1
-            return
-        if len(ends) > 1 or (marks[-1][0] != "E"):
-            if not any(self._forgotten(at) for at in ends):
-                raise Broken(f"{job} ran again after it had ended: {marks}")
-            self.by_slurm["ran again after they had ended"] += 1
-        running: tuple[float, tuple[str, ...]] | None = None
-        for mark, at, nodes in marks:
-            if mark == "S":
-                if running is not None and not self._explained(running, at):
-                    raise Broken(f"{job} ran twice at once: {marks}")
-                running = (at, nodes)
-            else:
-                running = None
-
-    def _explained(self, run: tuple[float, tuple[str, ...]], until: float) -> bool:
-        """Return whether a run that wrote no end was cut off: its node died, or Slurm forgot it and ended it."""
-        began, nodes = run
-        if any(began <= at + 1.0 and at <= until and node in nodes for at, node in self._deaths):
-            return True
-        forgotten = any(killed - WINDOW_S <= began and back <= until + 60 for killed, back in self._kills)
-        self.by_slurm["runs cut off"] += forgotten
-        return forgotten
-
     def table(self) -> str:
         """Return what was thrown and how long it took to heal, as text."""
         lines = [f"{fault:26}{self.thrown[fault]:5}" for fault in self.kinds]
         healed = sorted(self.healed_in)
-        runs = sum(1 for each in self._marks().values() for mark, *_ in each if mark == "S")
+        runs = sum(1 for each in self._diary.marks().values() for mark, *_ in each if mark == "S")
         lines += [
             f"{'all':26}{sum(self.thrown.values()):5}",
             f"{len(self.jobs)} jobs, {runs} runs, {self.cycles} cycles of which {self.troubles} failed, "

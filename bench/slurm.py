@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 import apportion as ap
+from apportion.engine.layout import F8
 from apportion.live.backend import Launch, Refusal
 from apportion.live.controller import Controller
 from apportion.live.memory import Memory
@@ -184,7 +185,7 @@ def likeness(one: Run, other: Run, submitted: dict[str, float]) -> Likeness:
     return Likeness(rank, ordered, np.abs(a - b).tolist(), float(100 * (means[1] / means[0] - 1)), same)
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _ranks(values: F8) -> F8:
     frame = pl.Series(values).rank("average")
     return frame.to_numpy()
 
@@ -252,7 +253,8 @@ def rates(jobs: int = 300, nodes: int = 64, repeats: int = 2) -> None:
         for _ in range(repeats):
             found["scontrol"].append(jobs / _raw(cluster, _waiting(cluster, jobs), nodes))
             cluster.clear()
-            found["controller"].append(jobs / _controlled(cluster, _waiting(cluster, jobs)))
+            _waiting(cluster, jobs)
+            found["controller"].append(jobs / _controlled(cluster))
             cluster.clear()
     for name, rate in found.items():
         print(f"{name}: {', '.join(f'{one:.1f}' for one in rate)} jobs/s", flush=True)
@@ -265,8 +267,8 @@ def _waiting(cluster: SlurmCluster, jobs: int) -> list[str]:
     return [cluster.submit("--gpus-per-node=1", "-N1", script=NOTHING) for _ in range(jobs)]
 
 
-def _over(cluster: SlurmCluster, began: float, first: str) -> float:
-    """Return the seconds since `began` when no job from `first` on is left."""
+def _over(cluster: SlurmCluster, began: float) -> float:
+    """Return the seconds since `began` when no job is left."""
     while cluster.run("squeue", "-h", "-a", "-o", "%i", check=False).split():
         time.sleep(0.1)
     return time.perf_counter() - began
@@ -279,10 +281,10 @@ def _raw(cluster: SlurmCluster, jobs: list[str], nodes: int) -> float:
     ]
     began = time.perf_counter()
     cluster.run("scontrol", stdin="\n".join(lines) + "\n")
-    return _over(cluster, began, jobs[0])
+    return _over(cluster, began)
 
 
-def _controlled(cluster: SlurmCluster, jobs: list[str]) -> float:
+def _controlled(cluster: SlurmCluster) -> float:
     backend = SlurmBackend(slurm=Slurm(conf=cluster.conf, timeout_s=60), grace_s=0.0)
     memory = Memory(":memory:")
     controller = Controller(backend, parse_policy("fifo"), memory, run_times=Known({}))
@@ -293,7 +295,7 @@ def _controlled(cluster: SlurmCluster, jobs: list[str]) -> float:
         if not cycle.waiting and cycle.observation is not None and not cycle.started:
             break
         time.sleep(0.1)
-    took = _over(cluster, began, jobs[0])
+    took = _over(cluster, began)
     memory.close()
     return took
 
@@ -301,7 +303,11 @@ def _controlled(cluster: SlurmCluster, jobs: list[str]) -> float:
 def main() -> None:
     """Run what the command line names."""
     what, *numbers = sys.argv[1:] or ["fidelity"]
-    {"fidelity": fidelity, "rates": rates}[what](*(int(number) for number in numbers))
+    given = [int(number) for number in numbers]
+    if what == "rates":
+        rates(*given)
+    else:
+        fidelity(*given)
 
 
 if __name__ == "__main__":

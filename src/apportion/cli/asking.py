@@ -102,24 +102,13 @@ def _slurm(main: str, wait: str) -> Observation:
 def _of_trace(spec: str, cluster: str | None, policy: str, at_s: float) -> Queue:
     """Run a trace up to a second under a controller."""
     from apportion.cli.options import load_trace
-    from apportion.live.controller import Controller
-    from apportion.live.memory import Memory
-    from apportion.live.simulated import SimulatedCluster
     from apportion.policies.registry import parse_policy
+    from apportion.study.simulate import simulate
+    from apportion.study.situation_at import situation_at
 
     chosen = parse_policy(policy)
     trace, machine = load_trace(spec, cluster, quiet=True)
-    simulated = SimulatedCluster(trace.workload, machine)
-    memory = Memory(":memory:")
-    controller = Controller(simulated, chosen, memory)
-    while (event := simulated.next_event_s()) <= at_s:
-        simulated.advance(event)
-        controller.cycle()
-    simulated.advance(at_s)
-    try:
-        return _queue(simulated.observe(), memory, policy)
-    finally:
-        memory.close()
+    return Queue(situation_at(simulate(trace.workload, machine, chosen), at_s), chosen, 0, 0)
 
 
 def answer(found: Any, json: Path | None) -> None:

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def live(
-    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="slurm, or simulate TRACE; systemd, shadow.")],
+    what: Annotated[str, typer.Argument(metavar="CLUSTER", help="slurm, or simulate TRACE; systemd, shadow.")],
     words: Annotated[
         list[str],
         typer.Argument(metavar="POLICY", help="ORDER+PLACEMENT, or for slurm: doctor, install, uninstall."),
@@ -49,7 +49,7 @@ def live(
     apply: Annotated[
         bool, typer.Option("--apply", help="With install, uninstall: do it, instead of saying it.")
     ] = False,
-    nodes: Annotated[str | None, typer.Option("--cluster", help="With simulate: 4x8:V100, as elsewhere.")] = None,
+    cluster: opt.ClusterOpt = None,
     speed: Annotated[
         float, typer.Option(min=0, help="With simulate: simulated seconds a second (0 = as fast as it goes).")
     ] = 0.0,
@@ -68,16 +68,16 @@ def live(
     given = {
         "dry_run": dry_run, "shadow": shadow, "poll": poll, "memory": memory, "seed": seed, "main": main, "wait": wait,
         "backfill": _backfill(backfill), "metrics_port": metrics_port, "metrics_host": metrics_host, "log": log,
-        "cycles": 1 if once else cycles, "apply": apply, "nodes": nodes, "speed": speed, "quiet": quiet,
+        "cycles": 1 if once else cycles, "apply": apply, "cluster": cluster, "speed": speed, "quiet": quiet,
     }  # fmt: skip
     if not 0.1 <= poll <= 3600:
         raise UsageError(f"found --poll {poll:g}, expected 0.1 to 3600 seconds")
     if dry_run and shadow:
         raise UsageError("found --dry-run and --shadow, expected one of them")
     known = {"slurm": _slurm, "simulate": _simulate, "systemd": _systemd, "shadow": _shadow}
-    if cluster not in known:
-        raise UsageError(f"found {cluster!r}, expected {', '.join(known)}{did_you_mean(cluster, known)}")
-    known[cluster](words, given)
+    if what not in known:
+        raise UsageError(f"found {what!r}, expected {', '.join(known)}{did_you_mean(what, known)}")
+    known[what](words, given)
 
 
 def _backfill(text: str) -> int:
@@ -232,7 +232,7 @@ def _simulate(words: list[str], given: dict[str, Any]) -> None:
     if len(words) != 2:
         raise UsageError(f"found {' '.join(words)!r}, expected simulate TRACE POLICY")
     policy = parse_policy(words[1])
-    trace, machine = opt.load_trace(words[0], given["nodes"], given["quiet"])
+    trace, machine = opt.load_trace(words[0], given["cluster"], given["quiet"])
     cluster = SimulatedCluster(trace.workload, machine)
     memory = Memory(given["memory"] if given["memory"] != MEMORY else ":memory:")
     log = Log(given["log"]) if given["log"] else None

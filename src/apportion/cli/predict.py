@@ -16,9 +16,10 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    job: Annotated[
-        str, typer.Argument(metavar="JOB", help="The id of a job that waits, or a request: gpus=4,user=ann.")
-    ],
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="The id of a job that waits.")] = None,
+    request: Annotated[
+        str | None, typer.Option(metavar="COLUMN=VALUE,...", help="Instead a job submitted now: gpus=4,user=ann.")
+    ] = None,
     memory: asking.MemoryOpt = None,
     live: asking.LiveOpt = None,
     at: asking.AtOpt = 0.0,
@@ -33,22 +34,23 @@ def predict(
 ) -> None:
     """Say when a waiting job will start, with the chances.
 
-    Example: apportion predict gpus=8 --live "synthetic:philly?jobs=300&seed=1" --cluster 6x8 --at 7200
+    Example: apportion predict --request gpus=8 --live "synthetic:philly?jobs=300&seed=1" --cluster 6x8 --at 7200
     """
     from apportion.live.forecast import predict_start
+    from apportion.model.errors import UsageError
 
-    wanted = _request(job)
+    if (job is None) == (request is None):
+        raise UsageError("expected the id of a job, or --request gpus=4,user=ann")
+    wanted = job if request is None else _columns(request)
     queue = asking.live_queue(memory, live, policy=policy, at_s=at, cluster=cluster, main=main, wait=wait)
-    found = predict_start(queue.situation, queue.policy, wanted, draws=draws, seed=seed, backfill=queue.backfill)
+    found = predict_start(queue.situation, queue.policy, wanted or "", draws=draws, seed=seed, backfill=queue.backfill)
     asking.answer(found, json)
 
 
-def _request(text: str) -> str | dict[str, str | int]:
-    """Return a job's id as it is, and `gpus=4,user=ann` as columns."""
+def _columns(text: str) -> dict[str, str | int]:
+    """Return what `gpus=4,user=ann` says."""
     from apportion.model.errors import UsageError
 
-    if "=" not in text:
-        return text
     request: dict[str, str | int] = {}
     for part in text.split(","):
         name, equals, value = part.partition("=")

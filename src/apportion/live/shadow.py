@@ -16,7 +16,7 @@ from apportion.live.assemble import assemble
 from apportion.live.backend import Observation
 from apportion.live.decide import finish, resume
 from apportion.live.memory import Memory
-from apportion.live.situation import ENDED, Situation
+from apportion.live.situation import ENDED, RUNNING, Situation
 from apportion.model.errors import InputError
 from apportion.model.units import format_duration
 from apportion.model.workload import Workload
@@ -132,7 +132,8 @@ def compare(
         .group_by("job_id")
         .agg(pl.col("policy_s").min())
     )
-    ours = truth.filter(pl.col("start_s") > first.time_s)
+    ran = begun.jobs.filter(pl.col("state") == RUNNING)["job_id"]
+    ours = truth.filter((pl.col("start_s") >= first.time_s) & ~pl.col("job_id").is_in(ran.implode()))
     jobs = ours.select("job_id", "user", "submit_s", cluster_s="start_s").join(
         starts, on="job_id", how="left", maintain_order="left"
     )

@@ -235,8 +235,10 @@ def _attempts(frame: pl.DataFrame, report: QualityReport) -> pl.DataFrame:
         report.notes.append(f"{parts:,} parts of heterogeneous jobs are jobs of their own here")
     again = pl.col("state") == "REQUEUED"
     ran = pl.coalesce("elapsed", pl.col("end_s") - pl.col("start_s")).clip(0)
-    tries = frame.filter(again).group_by("id").agg(
-        tries=pl.len(), first=pl.col("submit_s").min(), source_earlier_s=ran.sum()
+    tries = (
+        frame.filter(again)
+        .group_by("id")
+        .agg(tries=pl.len(), first=pl.col("submit_s").min(), source_earlier_s=ran.sum())
     )
     if not tries.is_empty():
         if "source_restarts" not in frame.columns:
