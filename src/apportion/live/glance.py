@@ -44,7 +44,8 @@ def glance(path: str | Path, now_s: float | None = None) -> Glance:
         picture = memory.picture()
         if picture is None:
             return Glance(_leader(memory, now) + "; it has seen nothing yet", {})
-        when = picture.time_s
+        # what was simulated has a clock of its own, and nobody leads it
+        when = now if memory.leader() else picture.time_s
         jobs = picture.jobs
         counts = dict(jobs.group_by("state").len().iter_rows())
         words = ", ".join(f"{counts.get(state, 0):,} {state}" for state in (seen.RUNNING, seen.WAITING, seen.BLOCKED))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from apportion.live.backend import BackendError
+from apportion.live.backend import BackendError, Observation
 from apportion.live.controller import Controller, Cycle
 from apportion.live.log import Log
 from apportion.live.metrics import Metrics
@@ -47,6 +47,8 @@ class Service:
     trouble: str = ""
     """Why the last cycle could not be done."""
     _failures: int = 0
+    _undrawn: Observation | None = None
+    """What was seen since the last picture."""
     _drawn_at: float = -float("inf")
     _pruned_at: float = -float("inf")
 
@@ -72,6 +74,8 @@ class Service:
                 if cycles is None or tried < cycles:
                     self.stopping.wait(max(0.0, self._pause(cycle) - (time.monotonic() - began)))
         finally:
+            if self._undrawn is not None:
+                memory.draw(self._undrawn)
             self.log.write("ended", self.clock(), cycles=done)
         return done
 
@@ -114,8 +118,9 @@ class Service:
         memory = self.controller.memory
         if self.controller.watching and cycle.observation is not None and memory.picture(FIRST) is None:
             memory.draw(cycle.observation, FIRST)
+        self._undrawn = cycle.observation
         if cycle.observation is not None and abs(now - self._drawn_at) >= PICTURE_S:
-            self._drawn_at = now
+            self._drawn_at, self._undrawn = now, None
             memory.draw(cycle.observation)
 
 
