@@ -132,3 +132,9 @@ def test_round_robin_starves_nobody_and_loses_nothing() -> None:
     ran = result.placements.filter("first").group_by("job").agg(length)
     work = result.jobs["duration_s"] + 3.0 * result.jobs["preemptions"]
     assert np.allclose(ran.sort("job")["ran"].to_numpy(), work.to_numpy())
+
+
+def test_a_job_without_gpus_runs_beside_an_allocator() -> None:
+    jobs = pl.DataFrame({"submit_s": [0.0, 1.0], "duration_s": [10.0, 20.0], "gpus": [0, 8], "cpu_milli": [1000, 1000]})
+    result = ap.simulate(ap.Workload.of(jobs), ap.parse_cluster("1x8"), "round-robin", check=True)
+    assert result.jobs["end_s"].to_list() == [10.0, 320.0]

@@ -131,6 +131,9 @@ class Rounds:
         for j in view.jobs[view.running & (wanted != view.held)]:
             loop.suspend(engine.root, int(j))
         order = np.arange(view.jobs.size) if decision.start_order is None else decision.start_order
+        for i in np.flatnonzero((view.gpus == 0) & ~view.running):
+            # what asks for no GPU is not the allocator's to give: it runs as soon as a node has the CPU
+            self._start(engine, int(view.jobs[i]), 0.0, 0.0)
         for i in order:
             if wanted[i] > 0 and not (view.running[i] and wanted[i] == view.held[i]):
                 self._start(engine, int(view.jobs[i]), float(wanted[i]), float(view.gpus[i]))
