@@ -45,6 +45,8 @@ FAULTS = (*KILLED, *PROGRAMS, *CLOCK, *NODES, *SLURM)
 WEIGHTS = {"slurmctld killed": 2.0, "node dead": 2.0}
 POLICIES = ("fifo", "sjf+best-fit", "srtf")
 
+ASK_S = 15.0
+"""Between two times at which Slurm's nodes are made to say what runs there."""
 TIMEOUT_S = 4.0
 """How long a program may take while programs are made to hang."""
 
@@ -89,7 +91,7 @@ class Chaos:
         self._folder.mkdir()
         self._diary = Diary(self._folder / "runs.txt", by_slurm=self.by_slurm)
         self._diary.log.touch()
-        self._skew, self._down = 0.0, False
+        self._skew, self._down, self._asked = 0.0, False, time.monotonic()
         self._of: dict[str, str] = {}  # Slurm's number of every submission
         self._key: dict[str, str] = {}  # the last job that had a number
         self._truth: dict[str, float] = {}
@@ -99,6 +101,7 @@ class Chaos:
         self._start()
         queue = self._kinds()
         while sum(self.thrown.values()) < self.faults:
+            self._ask_nodes()
             self._feed()
             for _ in range(self._random.choice((0, 1, 2))):
                 self._cycle()
@@ -277,10 +280,18 @@ class Chaos:
         self._down = False
         self._backend.inner.slurm.timeout_s = 30.0
         self._until_up()
-        # makes the nodes say what really runs there; Slurm asks by itself only now and then
-        self.cluster.run("scontrol", "reconfigure", check=False)
-        self._until_up()
+        self._asked = 0.0
         self._diary.kills[-1] = (self._diary.kills[-1][0], time.time())
+
+    def _ask_nodes(self) -> None:
+        """Make the nodes say what really runs there, as Slurm does by itself only now and then.
+
+        It believes them about jobs that were started more than `BatchStartTimeout` (10 s) ago.
+        """
+        if not self._down and time.monotonic() - self._asked > ASK_S:
+            self._asked = time.monotonic()
+            self.cluster.run("scontrol", "reconfigure", check=False)
+            self._until_up()
 
     def _until_up(self) -> None:
         limit = time.monotonic() + 60
@@ -309,6 +320,7 @@ class Chaos:
         """
         limit = time.monotonic() + 240
         while time.monotonic() < limit:
+            self._ask_nodes()
             cycle = self._cycle()
             if cycle is not None and cycle.observation is not None:
                 left = cycle.observation.jobs.filter(cycle.observation.jobs["state"] != ENDED)

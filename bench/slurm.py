@@ -190,7 +190,7 @@ def _ranks(values: F8) -> F8:
     return frame.to_numpy()
 
 
-def fidelity(jobs: int = 200, stretch: int = 1, policies: Sequence[str] = POLICIES, poll_s: float = 0.5) -> None:
+def fidelity(jobs: int = 200, stretch: int = 1, *, policies: Sequence[str] = POLICIES, poll_s: float = 0.5) -> None:
     """Print how alike Slurm and the simulator are under each policy.
 
     Parameters

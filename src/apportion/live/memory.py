@@ -222,7 +222,7 @@ class Memory:
         values = []
         for row in rows:
             job = row["job_id"]
-            if self._revive(job):
+            if self._revive(job, row["submit_s"]):
                 continue
             known = Known(self._next, sequence=self._sequence, shape=tuple(row[name] for name in _SHAPE))
             self.open[job] = known
@@ -233,10 +233,12 @@ class Memory:
             f"insert or replace into jobs (job_id, number, sequence, {_IN_SQL}) values ({','.join('?' * 15)})", values
         )
 
-    def _revive(self, job: str) -> bool:
+    def _revive(self, job: str, submit_s: float) -> bool:
+        # the same number submitted at another time is another job: a Slurm that lost its state counts anew
         row = self.base.execute(
-            f"select number, attained_s, preemptions, {_IN_SQL} from jobs where job_id = ? and ended_s is not null",
-            (job,),
+            f"select number, attained_s, preemptions, {_IN_SQL} from jobs where job_id = ? and ended_s is not null"
+            " and abs(submit_s - ?) < 1",
+            (job, submit_s),
         ).fetchone()
         if row is None:
             return False

@@ -179,7 +179,8 @@ class SlurmBackend:
         commands = [
             line
             for job in sound
-            for line in (f"requeue {job}", f"update JobId={job} Partition={self.wait} ReqNodeList=")
+            # a job that ended since we looked must not run again
+            for line in (f"requeue Incomplete {job}", f"update JobId={job} Partition={self.wait} ReqNodeList=")
         ]
         answers = self.slurm.tell(commands)
         # where only the move was refused, the job shows up as a stray and is parked later
