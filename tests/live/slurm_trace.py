@@ -207,8 +207,7 @@ class Played:
         stops, starts = self.stops(), self.starts()
         for job in self.ids.values():
             marks = [mark for mark, _ in self.runs.get(job, [])]
-            # a requeue can meet a job between its last line and its exit: Slurm then runs it again, once for that stop
-            if marks[-1:] != ["E"] or not 1 <= marks.count("E") <= 1 + stops[job]:
+            if marks[-1:] != ["E"] or marks.count("E") != 1:
                 out.append(f"{job} ended {marks.count('E')} times: {marks}")
             if marks.count("S") > 1 + stops[job]:
                 out.append(f"{job} ran {marks.count('S')} times and was stopped {stops[job]} times")
