@@ -1,6 +1,8 @@
 """A stretch of a trace, run to its end by a policy on a real Slurm, and what can be said of it afterwards.
 
-The jobs sleep. Each writes down when it began, was stopped and ended, and goes on where it was stopped.
+The jobs sleep. Each writes down when it began, was stopped and ended, and goes on where it was stopped. A requeue may
+cross the end of a job: Slurm learns of an end a moment after the last line of the script, and until then runs the job
+again, as any system that can stop jobs. Such a run finds the work done, and writes just that down.
 """
 
 from __future__ import annotations
@@ -42,14 +44,15 @@ now() { local at=$EPOCHREALTIME; NOW=${at/[.,]/}; }
 me=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 """
 WORK = """\
+if [ -f FOLDER/$me.done ]; then echo D $me 0 >> FOLDER/runs.txt; exit 0; fi
 [ -f FOLDER/$me.left ] && read left < FOLDER/$me.left
 now; began=$NOW
 echo S $me $began $SLURM_JOB_NODELIST >> FOLDER/runs.txt
 trap 'now; kill $!; echo $((left - NOW + began)) > FOLDER/$me.left; echo K $me $NOW >> FOLDER/runs.txt; exit 143' TERM
 [ $left -lt 0 ] && left=0
 printf -v text '%d.%06d' $((left / 1000000)) $((left % 1000000))
-sleep $text & wait $!
-now; echo E $me $NOW >> FOLDER/runs.txt
+sleep $text & wait $! || { sleep 60 & wait $!; }  # the signal may meet the sleep first
+now; > FOLDER/$me.done; echo E $me $NOW >> FOLDER/runs.txt
 """
 
 
@@ -165,7 +168,7 @@ class Played:
     ----------
     ids: Slurm's id of each row. submitted_s: when each was submitted, from the first submission on (`zero_s`).
     told: starts and stops as the memory has them: time, cycle, action, job, nodes, outcome.
-    runs: what the jobs wrote: "S", "K" or "E" (began, was stopped, ended) and when, by Slurm's id.
+    runs: what the jobs wrote: "S", "K", "E" or "D" (began, was stopped, ended, found the work done) and when, by id.
     nodes, began: by Slurm's id, what Slurm says of the last run. shown: the nodes as the controller sees them.
     """
 
@@ -207,9 +210,10 @@ class Played:
         stops, starts = self.stops(), self.starts()
         for job in self.ids.values():
             marks = [mark for mark, _ in self.runs.get(job, [])]
-            if marks[-1:] != ["E"] or marks.count("E") != 1:
-                out.append(f"{job} ended {marks.count('E')} times: {marks}")
-            if marks.count("S") > 1 + stops[job]:
+            work = [mark for mark in marks if mark != "D"]
+            if work[-1:] != ["E"] or work.count("E") != 1:
+                out.append(f"{job} ended {work.count('E')} times: {marks}")
+            if marks.count("S") + marks.count("D") > 1 + stops[job]:
                 out.append(f"{job} ran {marks.count('S')} times and was stopped {stops[job]} times")
             if job not in starts or self.nodes.get(job) != set(starts[job][2]):
                 out.append(f"{job} ran on {self.nodes.get(job)}, decided was {starts.get(job)}")
@@ -270,7 +274,7 @@ def play(
             if not thread.is_alive() and _ended(log) == len(work) and not cycle.running:
                 break
             if time.monotonic() - began > limit_s:
-                raise TimeoutError(f"not over in {limit_s} s: {cluster.run('squeue', '-a', '-r', check=False)}")
+                raise TimeoutError(f"not over in {limit_s} s: {_unfinished(cluster, log, played)}")
             next_at = max(next_at + poll_s, time.monotonic() - poll_s)
             time.sleep(max(0.0, next_at - time.monotonic()))
         played.wall_s = time.monotonic() - began
@@ -287,6 +291,18 @@ def play(
 def _ended(log: Path) -> int:
     """Return how many jobs wrote that they ended."""
     return len({line.split()[1] for line in log.read_text().splitlines() if line.startswith("E")})
+
+
+def _unfinished(cluster: SlurmCluster, log: Path, played: Played) -> str:
+    """Return what is known of the jobs that did not write that they ended."""
+    lines = log.read_text().splitlines()
+    over = {line.split()[1] for line in lines if line.startswith("E")}
+    left = [job for job in played.ids.values() if job not in over]
+    out = [f"{len(played.ids)} of {len(played.work)} submitted, {len(left)} without an end"]
+    for job in left[:5]:
+        out.append(f"{job}: {[line for line in lines if line.split()[1] == job]}")
+        out.append(cluster.run("scontrol", "-o", "show", "job", job, check=False))
+    return "\n".join(out)
 
 
 def _submit(cluster: SlurmCluster, calls: list[Batch], played: Played) -> None:

@@ -92,7 +92,7 @@ def _find(result: Result, job_id: str) -> int:
     if found is not None and ids[found] == job_id:
         return int(found)
     near: list[str] = []
-    if job_id.isdigit():
+    if job_id.isascii() and job_id.isdigit():
         numbers = result.jobs.select("job_id", far=(pl.col("job_id").cast(pl.Int64, strict=False) - int(job_id)).abs())
         near = numbers.drop_nulls().bottom_k(3, by="far")["job_id"].to_list() if len(job_id) < 18 else []
     # names: those that begin alike, as far as they do

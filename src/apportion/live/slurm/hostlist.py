@@ -53,7 +53,7 @@ def _one(part: str, text: str) -> list[str]:
     numbers: list[str] = []
     for piece in found.group(1).split(","):
         first, dash, last = piece.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not (first + last).isascii() or not first.isdigit() or (dash and not last.isdigit()):
             raise _error(text)
         low, high = int(first), int(last or first)
         if high - low > MOST:

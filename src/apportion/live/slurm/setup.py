@@ -57,7 +57,7 @@ def doctor(slurm: Slurm, main: str = "main", wait: str = "wait") -> list[Finding
 def _version(config: Mapping[str, str]) -> Finding:
     text = config.get("slurm_version", "")
     parts = text.split(".")
-    known = len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit()
+    known = len(parts) > 1 and parts[0].isdecimal() and parts[1].isdecimal()
     if not known:
         return Finding(WARN, f"Slurm's version is not known ({text!r})", "this was tested with 22.05")
     if (int(parts[0]), int(parts[1])) < OLDEST:
@@ -174,7 +174,7 @@ def _scheduling(config: Mapping[str, str]) -> list[Finding]:
     if "defer" not in config.get("schedulerparameters", "").split(","):
         found.append(Finding(WARN, "every start runs Slurm's scheduler (no defer)", f"SchedulerParameters={SUGGESTED}"))
     age = config.get("minjobage", "").split()
-    if age and age[0].isdigit() and 0 < int(age[0]) < 60:
+    if age and age[0].isdecimal() and 0 < int(age[0]) < 60:
         found.append(
             Finding(WARN, f"MinJobAge={age[0]}: jobs may be forgotten before their end is seen", "MinJobAge=300")
         )

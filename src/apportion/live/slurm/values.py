@@ -12,7 +12,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*|[0-9]+[A-Za-z_.-][A-Za-z0-9_.-]*")
 
 def moment(text: str) -> float | None:
     """Return a time as seconds since the epoch (`SLURM_TIME_FORMAT=%s`), or None where there is none."""
-    return float(text) if text.isdigit() else None
+    return float(text) if text.isascii() and text.isdecimal() else None
 
 
 def limit_s(text: str) -> float | None:
@@ -32,7 +32,7 @@ def limit_s(text: str) -> float | None:
 
 def count(text: str, default: int = 0) -> int:
     """Return a number; the largest ones mean that nothing was said."""
-    value = int(text) if text.isdigit() else default
+    value = int(text) if text.isascii() and text.isdecimal() else default
     return value if value < 4_294_900_000 else default
 
 
@@ -75,7 +75,7 @@ def generic(text: str) -> list[tuple[str, str, int]] | None:
     out = []
     for part in text.split(","):
         words = re.split("[:=]", re.sub(r"^gres[:/]", "", part))
-        number = int(words.pop()) if len(words) > 1 and words[-1].isdigit() else 1
+        number = int(words.pop()) if len(words) > 1 and words[-1].isascii() and words[-1].isdigit() else 1
         if len(words) not in (1, 2) or not all(_WORD.fullmatch(word) for word in words):
             return None
         out.append((words[0], words[1] if len(words) == 2 else "", number))
