@@ -127,7 +127,7 @@ KEY_STATIC, KEY_SHARE, KEY_JOB, KEY_PREEMPTIVE, KEY_NONE = 0, 1, 2, 3, 4
 # ties between nodes of equal score: the first of the table, any, or the one with the smaller second score
 TIES_FIRST, TIES_RANDOM, TIES_SECOND = 0, 1, 2
 # what the loop returns
-DONE, GROW, ROUND, PAUSE = 0, 1, 2, 3
+DONE, GROW, ROUND, PAUSE, LOOK = 0, 1, 2, 3, 4
 # job states
 FUTURE, PENDING, RUNNING, ENDED, REJECTED = 0, 1, 2, 3, 4
 

@@ -13,6 +13,7 @@ from apportion.engine.layout import (
     GROW,
     KEY_NONE,
     KEY_PREEMPTIVE,
+    LOOK,
     PAUSE,
     PENDING,
     REJECTED,
@@ -37,8 +38,8 @@ from apportion.engine.world import (
 
 @entry
 def run(root):
-    """Run until nothing is left to happen (`DONE`), the log is full (`GROW`), an allocator is due (`ROUND`), or a slice
-    of events is over (`PAUSE`). Call again to go on."""
+    """Run until nothing is left to happen (`DONE`), the log is full (`GROW`), an allocator is due (`ROUND`), a watcher
+    wants to look (`LOOK`), or a slice of events is over (`PAUSE`). Call again to go on."""
     w = root[0]
     slice_end = w.events + w.slice
     while True:
@@ -46,8 +47,8 @@ def run(root):
             if w.events >= slice_end:
                 return PAUSE
             due = _advance(w)
-            if due == DONE:
-                return DONE
+            if due != ROUND:
+                return due
             changed = _ends(w) + _failures(w) + _arrivals(w)
             if w.wake_at <= w.now:
                 w.wake_at = np.inf
@@ -68,7 +69,8 @@ def run(root):
 
 @inner
 def _advance(w):
-    """Move the clock to the next event; return `DONE` when there is none before the end."""
+    """Move the clock to the next event; return `DONE` when there is none before the end, `LOOK` when a watcher looks
+    before it."""
     t = next_end(w)
     if w.arrived < w.jobs_n:
         t = min(t, jobs(w)[w.arrived].submit)
@@ -83,7 +85,12 @@ def _advance(w):
     granularity = w.granularity
     if granularity > 0 and t < np.inf:
         t = math.ceil(t / granularity) * granularity
-    if t == np.inf or t > w.until:
+    if min(t, w.look_at) > w.until or (t == np.inf and w.pending == 0):
+        return DONE
+    if w.look_at < t:
+        w.now = max(w.look_at, w.now)
+        return LOOK
+    if t == np.inf:
         return DONE
     w.now = max(t, w.now)
     return ROUND
@@ -138,19 +145,24 @@ def _failures(w):
         node = outside(w)[i].node
         if nodes(w)[node].up == outside(w)[i].up:
             continue
-        nodes(w)[node].up = outside(w)[i].up
-        touch(w, node)
-        milli = nodes(w)[node].gpus * 1000
-        for part in range(w.parts_n):
-            if reach(w)[part * w.nodes_n + node]:
-                parts(w)[part].quota += milli if outside(w)[i].up else -milli
-        if outside(w)[i].up:
-            w.released += 1
-        else:
+        _set_up(w, node, outside(w)[i].up)
+        if not outside(w)[i].up:
             _kill_jobs_on(w, node)
         n += 1
     w.events += n
     return n
+
+
+@inner
+def _set_up(w, node, up):
+    nodes(w)[node].up = up
+    touch(w, node)
+    milli = nodes(w)[node].gpus * 1000
+    for part in range(w.parts_n):
+        if reach(w)[part * w.nodes_n + node]:
+            parts(w)[part].quota += milli if up else -milli
+    if up:
+        w.released += 1
 
 
 @inner
@@ -182,6 +194,18 @@ def _kill_jobs_on(w, node):
         job.remaining = job.work - kept
         job.restarts += 1
         _admit(w, j)
+
+
+@entry
+def switch(root, node, up):
+    """Open or close a node on which nothing runs; what waits is looked at again when one opens."""
+    w = root[0]
+    if nodes(w)[node].up != up:
+        _set_up(w, node, up)
+        if up and w.mode != KEY_NONE:
+            w.pass_due = 1
+        elif up:
+            w.round_at = min(w.round_at, w.now)
 
 
 @entry

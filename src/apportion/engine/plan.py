@@ -24,6 +24,7 @@ from apportion.engine.layout import (
     TIES_FIRST,
     Records,
 )
+from apportion.engine.watch import Watcher
 from apportion.engine.world import WIDE_DEVICE_SIGNATURE, WIDE_SCORE_SIGNATURE
 
 
@@ -92,6 +93,7 @@ class OrderPlan:
         `KEY_JOB` (`kernel` over jobs, at every pass), `KEY_PREEMPTIVE` (`kernel`, running jobs may be preempted),
         `KEY_NONE` (an allocator decides).
     share: i4[jobs], whose share counts; weights: f8[shares].
+    watcher: what looks at the run meanwhile, such as a predictor that learns.
     conserve, queued_first, refresh, quantum_s, quantum_when_stuck: of a preemptive order, see `engine.preempt`.
     """
 
@@ -105,6 +107,7 @@ class OrderPlan:
     refresh: bool = False
     quantum_s: float = 0.0
     quantum_when_stuck: bool = False
+    watcher: Watcher | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from apportion.engine.layout import (
     KEY_NONE,
     KEY_PREEMPTIVE,
     KEY_SHARE,
+    LOOK,
     PAUSE,
     REJECTED,
     ROUND,
@@ -30,6 +31,7 @@ from apportion.engine.layout import (
 )
 from apportion.engine.plan import OrderPlan, PlacementPlan, Settings, by_service, by_submission
 from apportion.engine.state import State
+from apportion.engine.watch import Watcher
 from apportion.engine.world import (
     END,
     EXTRA,
@@ -127,6 +129,7 @@ class Engine(State):
             "now": first,
             "round_at": first if order.mode == KEY_NONE else np.inf,
             "wake_at": np.inf,
+            "look_at": np.inf,
             "until": settings.until_s,
             "granularity": settings.granularity_s,
             "checkpoint_interval": settings.checkpoint_interval_s,
@@ -143,12 +146,16 @@ class Engine(State):
             self.root[name] = value
 
     def step(self) -> int:
-        """Go on until something needs an answer; return `DONE`, `ROUND` or `PAUSE`."""
+        """Go on until something needs an answer; return `DONE`, `ROUND`, `LOOK` or `PAUSE`."""
         while True:
             status = loop.run(self.root)
             if status != GROW:
                 return int(status)
             self.grow()
+
+    def switch(self, node: int, up: bool) -> None:
+        """Open or close a node on which nothing runs."""
+        loop.switch(self.root, node, up)
 
     def grow(self) -> None:
         """Make the log larger by half."""
@@ -159,18 +166,31 @@ class Engine(State):
             new[: old.size] = old
             self.attach(name, new)
 
+    def _look(self, watchers: Sequence[Watcher]) -> bool:
+        """Let those look whose time has come; return whether something is still to happen."""
+        now = self.number("now")
+        for watcher in watchers:
+            if watcher.next_s <= now:
+                watcher.look(self)
+        self.root["look_at"] = min((watcher.next_s for watcher in watchers), default=np.inf)
+        left = self.number("arrived") < self.arrays["jobs"].size or self.number("running_count") > 0
+        return bool(left) or any(watcher.hopeful for watcher in watchers)
+
     def run(
         self,
         decide: Callable[[Engine], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> Log:
         """Run to the end.
 
         Parameters
         ----------
         decide: called at every round of an allocator, with the engine. progress: called with (jobs arrived, jobs).
+        watchers: look at the run at times of their own.
         """
         began = time.perf_counter()
+        self._look(watchers)
         while True:
             slice_began = time.perf_counter()
             status = self.step()
@@ -184,6 +204,8 @@ class Engine(State):
                 break
             if status == ROUND and decide is not None:
                 decide(self)
+            if status == LOOK and not self._look(watchers) and not self.number("pass_due"):
+                break
         return Log(
             self.arrays["runs"][: int(self.number("run_count"))],
             self.arrays["puts"][: int(self.number("put_count"))],

@@ -165,6 +165,7 @@ NUMBERS = {
     "now": "f8",
     "round_at": "f8",  # next round of an allocator
     "wake_at": "f8",  # next look of a preemptive order
+    "look_at": "f8",  # when a watcher wants to look, at the latest before anything later happens
     "until": "f8",
     "granularity": "f8",
     "checkpoint_interval": "f8",

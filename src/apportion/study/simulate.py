@@ -110,7 +110,7 @@ def simulate(
             view = rounds.view(running)
             rounds.apply(running, view, allocator.decide(view))
 
-    log = engine.run(decide, progress)
+    log = engine.run(decide, progress, [order.watcher] if order.watcher is not None else [])
     del engine, decide  # a million jobs' queues and heaps are not needed to describe the outcome
     if check:
         check_log(encoded, log)
