@@ -12,9 +12,10 @@ import functools
 import os
 import random
 import signal
+import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,10 +46,12 @@ FAULTS = (*KILLED, *PROGRAMS, *CLOCK, *NODES, *SLURM)
 WEIGHTS = {"slurmctld killed": 2.0, "node dead": 2.0}
 POLICIES = ("fifo", "sjf+best-fit", "srtf")
 
-ASK_S = 15.0
-"""Between two times at which Slurm's nodes are made to say what runs there."""
+CYCLE_S = 0.3
+"""What a cycle takes on a machine with nothing else to do; how much longer it takes here stretches all patience."""
 TIMEOUT_S = 4.0
 """How long a program may take while programs are made to hang."""
+UP, END = 200, 600
+"""Looks until Slurm must be back, and cycles until the last job must be over."""
 
 
 @dataclass
@@ -57,18 +60,21 @@ class Chaos:
 
     Parameters
     ----------
-    faults: how many to throw. kinds: which, in turn. poll_s: between cycles. policy_every: faults after which the
-    policy changes. waiting: jobs kept in the queue. thrown, healed_in, cycles, restarts, jobs: what happened.
-    by_slurm: what Slurm itself lost, and did twice, when it was killed.
+    faults: how many to throw. kinds: which, in turn. weights: those that come more than once a turn. poll_s: between
+    cycles. policy_every: faults after which the policy changes. waiting: jobs kept in the queue. ask_s: between two
+    times at which Slurm's nodes are made to say what runs there. thrown, healed_in, cycles, restarts, jobs: what
+    happened. by_slurm: what Slurm itself lost, and did twice, when it was killed.
     """
 
     cluster: SlurmCluster
     faults: int = 200
     seed: int = 0
     kinds: Sequence[str] = FAULTS
+    weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
     poll_s: float = 0.5
     policy_every: int = 20
     waiting: int = 24
+    ask_s: float = 15.0
     report: Callable[[str], None] = lambda text: None
     thrown: collections.Counter[str] = field(default_factory=collections.Counter)
     healed_in: list[int] = field(default_factory=list)
@@ -97,6 +103,7 @@ class Chaos:
         self._truth: dict[str, float] = {}
         self._plan: set[str] = set()
         self._again: list[str] = []
+        self._took: list[float] = []
         self._undo: Callable[[], None] | None = None
         self._start()
         queue = self._kinds()
@@ -113,7 +120,7 @@ class Chaos:
 
     def _kinds(self) -> Iterator[str]:
         while True:
-            turn = [kind for kind in self.kinds for _ in range(int(WEIGHTS.get(kind, 1)))]
+            turn = [kind for kind in self.kinds for _ in range(int(self.weights.get(kind, 1)))]
             self._random.shuffle(turn)
             yield from turn
 
@@ -166,7 +173,12 @@ class Chaos:
             self._memory.close()
             self._start()
         self._look()
-        time.sleep(max(0.0, self.poll_s - (time.monotonic() - began)))
+        took = time.monotonic() - began
+        if cycle is not None:
+            self._took.append(took)
+            slow = statistics.quantiles(self._took, n=10)[-1] if len(self._took) > 10 else max(self._took)
+            self._diary.slow = max(1.0, slow / CYCLE_S)
+        time.sleep(max(0.0, self.poll_s - took))
         return cycle
 
     def _look(self) -> None:
@@ -288,14 +300,19 @@ class Chaos:
 
         It believes them about jobs that were started more than `BatchStartTimeout` (10 s) ago.
         """
-        if not self._down and time.monotonic() - self._asked > ASK_S:
+        if not self._down and time.monotonic() - self._asked > self.ask_s:
             self._asked = time.monotonic()
             self.cluster.run("scontrol", "reconfigure", check=False)
             self._until_up()
+            # a killed Slurm forgets that it gave a number, gives it again, and closes the node that knows of both
+            for row in self.cluster.run("sinfo", "-h", "-p", "main", "-N", "-o", "%N %E", check=False).splitlines():
+                node, _, reason = row.partition(" ")
+                if reason.startswith("Duplicate jobid"):
+                    self.by_slurm["nodes closed for a number given twice, opened"] += 1
+                    self._resume(node)
 
     def _until_up(self) -> None:
-        limit = time.monotonic() + 60
-        while time.monotonic() < limit:
+        for _ in range(UP):
             states = self.cluster.run("sinfo", "-h", "-p", "main", "-N", "-o", "%t", check=False).split()
             if len(states) == len(self.cluster.models) and all(
                 state in ("idle", "mix", "alloc", "comp", "drain", "drng") for state in states
@@ -318,8 +335,7 @@ class Chaos:
         ------
         Broken: by us.
         """
-        limit = time.monotonic() + 240
-        while time.monotonic() < limit:
+        for _ in range(END):
             self._ask_nodes()
             cycle = self._cycle()
             if cycle is not None and cycle.observation is not None:

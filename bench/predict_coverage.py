@@ -1,11 +1,12 @@
 """How often the truth falls into the predicted interval: starts of waiting jobs, predicted at random moments of a run.
 
-Two months of a Philly-like cluster are simulated; the policy knows only what earlier jobs of the same user took. Of the
-jobs that waited at least five minutes some are drawn, and the start of each is predicted at a random moment of its wait
-from what could be known then. The first half of the predictions teaches the calibration, the second half tests it; in
-the row `rolling` each prediction is calibrated on those before it whose jobs had started by then, as on a live cluster.
+Two months of a Philly-like cluster, or seven weeks of Philly itself on 60 nodes of 8 GPUs, are simulated; the policy
+knows only what earlier jobs of the same user took. Of the jobs that waited at least five minutes some are drawn, and
+the start of each is predicted at a random moment of its wait from what could be known then. The first half of the
+predictions teaches the calibration, the second half tests it; in the row `rolling` each prediction is calibrated on
+those before it whose jobs had started by then, as on a live cluster.
 
-Run `python -m bench.predict_coverage [POLICY ...]`.
+Run `python -m bench.predict_coverage [POLICY ...] [--trace synthetic|philly]`; EASY backfill is written `fifo@easy`.
 """
 
 from __future__ import annotations
@@ -18,51 +19,56 @@ import polars as pl
 
 import apportion as ap
 from apportion.live.forecast import predict_start
+from apportion.live.predictions import LAST
 from apportion.policies.registry import parse_policy
 from apportion.predict.calibration import Calibration
 from apportion.predict.history import back_off
 from apportion.study.simulate import BACKFILL
 from apportion.study.situation_at import history_at, situation_at
+from bench.worlds import data_folder
 
 DAY_S = 86_400.0
 KNOWN = (("user", "group", "job_name", "tasks", "gpus"), ("user", "tasks", "gpus"), ("user",), ("gpus",), ())
-CASES = (
-    ("fifo+best-fit", "skip"),
-    ("sjf[on=estimate]+best-fit", "skip"),
-    ("fair+best-fit", "skip"),
-    ("fifo+best-fit", "easy"),
-)
+CASES = ("fifo+best-fit", "sjf[on=estimate]+best-fit", "fair+best-fit", "fifo+best-fit@easy")
+PHILLY = "philly.csv?from=2017-10-07&to=2017-11-25"
+"""The weeks in which the load of the real trace is highest."""
 LEVELS = (0.1, 0.5, 0.9)
 FIRST_DAYS = 14
 """Days before the first prediction."""
-LAST = 300
-"""Past predictions that a rolling calibration looks back on."""
 LEAST_S = 300.0
 """A job that waited less is not asked about."""
 
 
-def month(jobs: int, load: float, seed: int) -> ap.Trace:
+def month(given: argparse.Namespace) -> ap.Trace:
     """Return the workload with estimates from history, which are often far off."""
-    trace = ap.load(f"synthetic:philly?jobs={jobs}&seed={seed}&load={load}")
+    if given.trace == "philly":
+        trace = ap.load(f"philly:{data_folder() / 'philly' / PHILLY}")
+        cluster: ap.Cluster | None = ap.parse_cluster("60x8")
+    else:
+        trace = ap.load(f"synthetic:philly?jobs={given.jobs}&seed={given.seed}&load={given.load}")
+        cluster = trace.cluster
     table = trace.workload.table
-    return ap.Trace(ap.Workload(table.with_columns(estimate_s=back_off(table, KNOWN))), trace.cluster)
+    known = [keys for keys in KNOWN if set(keys) <= set(table.columns)]
+    return ap.Trace(ap.Workload(table.with_columns(estimate_s=back_off(table, known))), cluster)
 
 
 def main() -> None:
     """Print a row for each policy, before and after calibration."""
     parser = argparse.ArgumentParser(prog="python -m bench.predict_coverage")
     parser.add_argument("policies", nargs="*")
+    parser.add_argument("--trace", choices=("synthetic", "philly"), default="synthetic")
     parser.add_argument("--jobs", type=int, default=62_000)
     parser.add_argument("--load", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--predictions", type=int, default=300)
     parser.add_argument("--draws", type=int, default=30)
     given = parser.parse_args()
-    trace = month(given.jobs, given.load, given.seed)
+    trace = month(given)
     print("policy", "backfill", "part", "predictions", "in 80 %", "below p10", "above p90", "below p50",
           "width p50", "width/actual", "s each", sep="\t")  # fmt: skip
-    cases = [(policy, "skip") for policy in given.policies] or CASES
-    for policy, backfill in cases:
+    for case in given.policies or CASES:
+        policy, _, backfill = case.partition("@")
+        backfill = backfill or "skip"
         began = time.perf_counter()
         found = predictions(trace, policy, backfill, given)
         coverage(policy, backfill, found, (time.perf_counter() - began) / max(len(found), 1))
@@ -126,8 +132,9 @@ def coverage(policy: str, backfill: str, found: Found, took: float) -> None:
 def _rolling(found: Found, first: int) -> np.ndarray:  # type: ignore[type-arg]
     out = []
     for moment, waits, _ in found[first:]:
-        known = [(drawn, actual) for at, drawn, actual in found if at + actual < moment]
-        out.append(Calibration.fit(known[-LAST:]).quantiles(waits, LEVELS))
+        known = sorted((at + actual, number) for number, (at, _, actual) in enumerate(found) if at + actual < moment)
+        lately = Calibration.fit(found[number][1:] for _, number in known[-LAST:])
+        out.append(lately.quantiles(waits, LEVELS))
     return np.array(out)
 
 

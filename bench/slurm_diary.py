@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ Marks = list[tuple[str, float, tuple[str, ...]]]
 """Of a job: "S", "K" or "E" (began, was stopped, ended), when, and where it began."""
 
 WINDOW_S = 12.0
-"""What happened so shortly before Slurm's controller was killed it may have forgotten: it saves every 5 s, and a loaded
-machine takes longer."""
+"""What happened so shortly before Slurm's controller was killed it may have forgotten: it saves every 5 s."""
+MOMENT_S = 5.0
+"""Between what a job writes and Slurm knowing of it; between a restart of Slurm's controller and its knowing all."""
 
 
 @dataclass
@@ -25,7 +27,8 @@ class Diary:
     Parameters
     ----------
     log: written by the jobs. submitted: when each was. kills: of Slurm's controller: when, and when it was back.
-    deaths: of nodes. by_slurm: what Slurm itself lost, and did twice, when it was killed.
+    deaths: of nodes. by_slurm: what Slurm itself lost, and did twice, when it was killed. slow: how many times longer
+    than usual things take on this machine; the times above are stretched by it.
     """
 
     log: Path
@@ -33,6 +36,7 @@ class Diary:
     kills: list[tuple[float, float]] = field(default_factory=list)
     deaths: list[tuple[float, str]] = field(default_factory=list)
     by_slurm: collections.Counter[str] = field(default_factory=collections.Counter)
+    slow: float = 1.0
 
     def marks(self) -> dict[str, Marks]:
         """Return what each job wrote."""
@@ -46,11 +50,12 @@ class Diary:
         """Return whether a job wrote that it ended, and Slurm cannot have forgotten it."""
         at = [at for mark, at, _ in self.marks().get(job, []) if mark == "E"]
         # its last line comes a moment before Slurm knows
-        return bool(at) and at[-1] < time.time() - 5.0 and not self._forgotten(at[-1])
+        return bool(at) and at[-1] < time.time() - MOMENT_S * self.slow and not self._forgotten(at[-1])
 
-    def _forgotten(self, at: float) -> bool:
-        """Return whether Slurm's controller was killed so soon after this moment that it may have forgotten it."""
-        return any(killed - WINDOW_S <= at <= back + 5.0 for killed, back in self.kills)
+    def _forgotten(self, at: float, until: float = math.inf) -> bool:
+        """Return whether Slurm's controller was killed (not later than `until`) so soon that it may have forgotten."""
+        before, after = WINDOW_S * self.slow, MOMENT_S * self.slow
+        return any(killed - before <= at <= back + after and killed <= until for killed, back in self.kills)
 
     def judge(self, job: str, state: str) -> None:
         """Look at what became of a job; `state`: what Slurm says of it, or "gone".
@@ -63,7 +68,9 @@ class Diary:
         ends = [at for mark, at, _ in marks if mark == "E"]
         if not ends:
             moments = [self.submitted[job], *(at for _, at, _ in marks)]
-            if state.split()[0] in ("PD", "R", "CG", "CF") or not any(map(self._forgotten, moments)):
+            # what its node reports as it dies Slurm may take for a failed start, and does not run the job again
+            failed = state == "F JobLaunchFailure" and self._died_on(marks[-1:])
+            if state.split()[0] in ("PD", "R", "CG", "CF") or not (failed or any(map(self._forgotten, moments))):
                 raise Broken(f"{job} never ended: {state}, {marks}")
             self.by_slurm["jobs lost" if state == "gone" else f"jobs given up ({state})"] += 1
             return
@@ -72,6 +79,15 @@ class Diary:
                 raise Broken(f"{job} ran again after it had ended: {marks}")
             self.by_slurm["ran again after they had ended"] += 1
         self._one_at_a_time(job, marks)
+
+    def _died_on(self, runs: Marks, until: float = math.inf) -> bool:
+        """Return whether a node of a run died in it, not later than `until`."""
+        return any(
+            began <= at + 1.0 and at <= until and node in nodes
+            for mark, began, nodes in runs
+            for at, node in self.deaths
+            if mark == "S"
+        )
 
     def _one_at_a_time(self, job: str, marks: Marks) -> None:
         running: tuple[float, tuple[str, ...]] | None = None
@@ -86,8 +102,8 @@ class Diary:
     def _explained(self, run: tuple[float, tuple[str, ...]], until: float) -> bool:
         """Return whether a run that wrote no end was cut off: its node died, or Slurm forgot it and ended it."""
         began, nodes = run
-        if any(began <= at + 1.0 and at <= until and node in nodes for at, node in self.deaths):
+        if self._died_on([("S", began, nodes)], until):
             return True
-        forgotten = any(killed - WINDOW_S <= began <= back + 5.0 and killed <= until for killed, back in self.kills)
+        forgotten = self._forgotten(began, until)
         self.by_slurm["runs cut off"] += forgotten
         return forgotten

@@ -152,6 +152,7 @@ class Simulation:
         self.to_fail = list(world.settings.failures)
         self.timer: float | None = None
         self.target = typical_tasks(world.jobs, world.nodes)
+        self.bound = {models for job in self.jobs if (models := self._models(job))}
         self.partitions = [*dict.fromkeys(n.group for n in world.nodes if n.group is not None), None]
         for job in self.jobs:
             if place([Node(spec) for spec in world.nodes], job, "first-fit") is None:
@@ -344,9 +345,16 @@ class Simulation:
 
         planned: list[Job] = []
         unlucky: list[Run] = []
+        # what is left of every set of models that some jobs are bound to
+        left = {models: sum(n.spec.gpus * WHOLE for n in usable if n.spec.gpu_model in models) for models in self.bound}
+        for run in mine:
+            for models in left:
+                left[models] -= 0 if run.job.spec.preemptible else self._of_models(run.job, run, models)
         for _, _, _, job, running in sorted(listed, key=lambda entry: entry[:3]):
-            if job.milli <= quota:
+            parts = {models: self._of_models(job, running, models) for models in left}
+            if job.milli <= quota and all(part <= max(left[models], 0) for models, part in parts.items()):
                 quota -= job.milli
+                left = {models: left[models] - part for models, part in parts.items()}
                 if running is None:
                     planned.append(job)
             elif running is not None:
@@ -365,10 +373,22 @@ class Simulation:
                     started = self._start(job)
             placed.append(started)
         if self.settings.conserve:
-            left = [job for job in self.waiting if job.partition == partition]
-            for job in sorted(left, key=lambda j: j.entry_key):
+            rest = [job for job in self.waiting if job.partition == partition]
+            for job in sorted(rest, key=lambda j: j.entry_key):
                 self._start(job)
         return not all(placed)
+
+    def _models(self, job: Job) -> frozenset[str]:
+        """Return those of the models that a job is bound to which there are."""
+        return frozenset(job.spec.gpu_models) & {node.spec.gpu_model for node in self.nodes if node.spec.gpu_model}
+
+    def _of_models(self, job: Job, run: Run | None, models: frozenset[str]) -> int:
+        """Return the milli-GPU of a job that are of these models: what it holds of them, or can have nowhere else."""
+        if run is None:
+            own = self._models(job)
+            return job.milli if own and own <= models else 0
+        there = [piece.shape for piece in run.pieces if self.nodes[piece.node].spec.gpu_model in models]
+        return sum(shape.gpus * shape.milli for shape in there)
 
     def _preempt(self, run: Run) -> None:
         self._stop(run)

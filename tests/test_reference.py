@@ -435,6 +435,26 @@ def test_the_quota_counts_nodes_that_are_up_and_may_be_used() -> None:
     assert played([NodeSpec(gpus=2, group="red"), NodeSpec(gpus=2)], jobs, order="srtf")[0] == one_of_two
 
 
+MODELS = [NodeSpec(gpus=2, gpu_model="V100"), NodeSpec(gpus=2, gpu_model="A100")]
+
+
+def test_the_plan_counts_the_gpus_of_each_model() -> None:
+    # the idle A100 are of no use to job 1
+    jobs = [
+        JobSpec(duration=20, gpus=2, gpu_models=("V100",)),
+        JobSpec(submit=1, duration=5, gpus=2, gpu_models=("V100",)),
+    ]
+    assert played(MODELS, jobs, order="srtf")[0] == {0: [(0, 1), (6, 25)], 1: [(1, 6)]}
+
+
+def test_a_job_that_may_run_elsewhere_leaves_the_model_that_another_is_bound_to() -> None:
+    jobs = [JobSpec(duration=20, gpus=2), JobSpec(submit=1, duration=5, gpus=2, gpu_models=("V100",))]
+    assert played(MODELS, jobs, order="srtf")[0] == {0: [(0, 1), (1, 20)], 1: [(1, 6)]}
+    # but not for one that is less urgent
+    jobs[1] = JobSpec(submit=1, duration=50, gpus=2, gpu_models=("V100",))
+    assert played(MODELS, jobs, order="srtf")[0] == {0: [(0, 20)], 1: [(20, 70)]}
+
+
 def test_groups_have_their_own_quota() -> None:
     nodes = [NodeSpec(gpus=2, group="red"), NodeSpec(gpus=2)]
     jobs = [

@@ -66,6 +66,24 @@ def test_questions_about_the_queue_of_a_controller(cli: Call, simulated: str) ->
     assert look.code == 0 and "queue" in look.out and waiting[0] in look.out
 
 
+def test_predictions_of_a_live_queue_are_kept(cli: Call, simulated: str) -> None:
+    memory = Memory(simulated)
+    memory.set_fact("policy", "fifo")
+    picture = memory.picture()
+    assert picture is not None
+    waiting = picture.jobs.filter(pl.col("state") == "waiting")["job_id"].to_list()
+    told = cli("predict", waiting[-1], "--memory", simulated, "--draws", 10, "--learn", 3)  # its controller is there
+    assert told.code == 0 and "not calibrated yet" in told.out
+    kept = {job for (job,) in memory.base.execute("select job_id from predictions")}
+    assert waiting[-1] in kept and kept <= set(waiting)
+    assert f"{len(kept)} of 4 predictions kept" in told.err
+    assert cli("predict", "--learn", 2, "--memory", simulated, "--draws", 10).out == ""
+    assert cli("predict", waiting[-1], "--memory", simulated, "--draws", 10, "--policy", "sjf").code == 0
+    assert memory.base.execute("select count(*) from predictions where policy != 'fifo'").fetchone() == (0,)
+    memory.close()
+    assert "give --memory FILE" in cli("predict", "--learn", 2, "--live", TRACE).complaint
+
+
 @pytest.mark.parametrize("command", [("why", "7"), ("predict", "7"), ("what-if", "+1x8")])
 def test_a_question_needs_a_queue(cli: Call, command: tuple[str, ...]) -> None:
     outcome = cli(*command, *(("--live", "slurm", "--job", "7") if command[0] == "why" else ()))

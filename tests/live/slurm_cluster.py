@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,10 +75,14 @@ PartitionName=wait Nodes=ALL Default=YES MaxTime=INFINITE State=DOWN OverSubscri
 """
 
 
-def missing() -> list[str]:
-    """Return the programs of Slurm that are not installed."""
+def skip_without(*more: str) -> None:
+    """Skip a test where Slurm, or one of `more` programs, is not installed."""
+    import pytest
+
     path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
-    return [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+    absent = [name for name in (*PROGRAMS, *more) if shutil.which(name, path=path) is None]
+    if absent:
+        pytest.skip(f"not installed: {', '.join(absent)}")
 
 
 @dataclass
@@ -186,7 +190,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """Return the first of `count` consecutive free ports below 32768, where the system gives none to others."""
     chance = random.SystemRandom()
     for _ in range(200):
@@ -229,22 +233,28 @@ def _write(folder: Path, models: Mapping[str, int], gpus: int, port: int, extra:
         gres += f"NodeName={names} Name=gpu Type={model} File={folder}/dev/gpu[0-{gpus - 1}]\n"
         of.update({f"n{i}": model for i in range(first, first + count)})
         first += count
-    (folder / "etc" / "slurm.conf").write_text(conf + extra + PARTITIONS)
+    (folder / "etc" / "slurm.conf").write_text(conf + extra.replace("{folder}", str(folder)) + PARTITIONS)
     (folder / "etc" / "gres.conf").write_text(gres)
     return of
 
 
 @contextlib.contextmanager
-def slurm_cluster(models: Mapping[str, int], gpus: int = 8, extra: str = "") -> Iterator[SlurmCluster]:
+def slurm_cluster(
+    models: Mapping[str, int],
+    gpus: int = 8,
+    extra: str = "",
+    before: Callable[[SlurmCluster], None] = lambda cluster: None,
+) -> Iterator[SlurmCluster]:
     """Bring up a cluster and take it down again.
 
     Parameters
     ----------
-    models: nodes of each GPU model. gpus: of one node. extra: further lines of `slurm.conf`.
+    models: nodes of each GPU model. gpus: of one node. extra: further lines of `slurm.conf`, its folder as `{folder}`.
+    before: called before `slurmctld` is started.
     """
     folder = Path(tempfile.mkdtemp(prefix="apportion-slurm-"))
     nodes = sum(models.values())
-    port = _free_ports(nodes + 2)
+    port = free_ports(nodes + 2)
     of = _write(folder, models, gpus, port, extra)
     cluster = SlurmCluster(folder, of, gpus, port)
     run = folder / "run"
@@ -257,6 +267,7 @@ def slurm_cluster(models: Mapping[str, int], gpus: int = 8, extra: str = "") -> 
             f"--socket={run}/munge.socket", f"--pid-file={run}/munged.pid", f"--log-file={folder}/log/munged.log",
             f"--seed-file={run}/munge.seed",
         )  # fmt: skip
+        before(cluster)
         cluster.start_controller("-c")
         for node in of:
             cluster.start_node(node)
@@ -265,6 +276,42 @@ def slurm_cluster(models: Mapping[str, int], gpus: int = 8, extra: str = "") -> 
     finally:
         _down(cluster)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def rest_daemon(cluster: SlurmCluster) -> Iterator[Path]:
+    """Run `slurmrestd` beside a cluster; give the path of its socket.
+
+    Raises
+    ------
+    FileNotFoundError: it is not installed. TimeoutError: it does not come up.
+    """
+    program = shutil.which("slurmrestd", path=cluster.env["PATH"])
+    if program is None:
+        raise FileNotFoundError("slurmrestd is not installed")
+    path, log = cluster.folder / "run" / "rest.sock", cluster.folder / "log" / "rest.log"
+    path.unlink(missing_ok=True)
+    env = {**cluster.env, "SLURMRESTD_SECURITY": "disable_user_check,disable_unshare_files,disable_unshare_sysv"}
+    release = cluster.run(program, "-V").split()[-1].split(".")
+    plugin = "openapi/v0.0.38" if (int(release[0]), int(release[1])) < (23, 11) else "slurmctld"
+    options = ["-a", "rest_auth/local", "-s", plugin, f"unix:{path}"]
+    with log.open("wb") as out:
+        process = subprocess.Popen([program, *options], env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    try:
+        limit = time.monotonic() + START_TIMEOUT_S
+        while not _listens(path):
+            if process.poll() is not None or time.monotonic() > limit:
+                raise TimeoutError(f"slurmrestd did not come up: {log.read_text(errors='replace')}")
+            time.sleep(0.1)
+        yield path
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _down(cluster: SlurmCluster) -> None:

@@ -23,7 +23,7 @@ from slurm_watch import Watch, devices
 import apportion as ap
 from apportion.live.controller import Controller
 from apportion.live.memory import Memory
-from apportion.live.slurm import Slurm, SlurmBackend
+from apportion.live.slurm import Access, Slurm, SlurmBackend
 from apportion.live.slurm.hostlist import expand
 from apportion.model.workload import Workload
 from apportion.policies.registry import parse_policy
@@ -235,13 +235,15 @@ class Played:
 
 
 def play(
-    cluster: SlurmCluster, work: Workload, policy: str, poll_s: float = 0.5, limit_s: float = 240.0, look: bool = True
-) -> Played:
+    cluster: SlurmCluster, work: Workload, policy: str, poll_s: float = 0.5, limit_s: float = 240.0, look: bool = True,
+    access: Access | None = None,
+) -> Played:  # fmt: skip
     """Submit the jobs when their time comes and let a policy run them to the end.
 
     Parameters
     ----------
     poll_s: from the beginning of one cycle to the next. look: see who holds which devices after every cycle.
+    access: how the cluster is reached; default: Slurm's programs.
 
     Raises
     ------
@@ -257,7 +259,7 @@ def play(
         if len(call.rows) > 1:
             truth |= {f"array:{i}": truth[row] for i, row in enumerate(call.rows)}
     memory = Memory(folder / "memory.sqlite")
-    backend = SlurmBackend(slurm=Slurm(conf=cluster.conf, timeout_s=60), grace_s=0.0)
+    backend = SlurmBackend(slurm=access or Slurm(conf=cluster.conf, timeout_s=60), grace_s=0.0)
     controller = Controller(backend, parse_policy(policy), memory, run_times=Known(truth))
     controller.backend.observe()  # so that the first cycle takes no longer than the others
     played.zero_s = time.time()
@@ -328,6 +330,8 @@ def _collect(cluster: SlurmCluster, memory: Memory, log: Path, played: Played) -
     played.runs = dict(runs)
     rows = cluster.run("scontrol", "-o", "show", "job").splitlines()
     for row in rows:
+        if not row.startswith("JobId="):  # the rest of another job's name
+            continue
         words = dict(re.findall(r"(\S+?)=(\S*)", row))
         job = f"{words['ArrayJobId']}_{words['ArrayTaskId']}" if "ArrayTaskId" in words else words["JobId"]
         played.nodes[job] = set(expand(words.get("NodeList", "").replace("(null)", "")))

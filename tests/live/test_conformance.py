@@ -3,11 +3,13 @@ simulation."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
 import pytest
+from slurm_cluster import SlurmCluster
 from worlds_live import cluster, driven, workload
 
 import apportion as ap
@@ -24,6 +26,7 @@ from apportion.live.backend import (
     Recorder,
 )
 from apportion.live.simulated import SimulatedCluster
+from apportion.live.slurm import Slurm, SlurmBackend
 from apportion.model.workload import Workload
 
 
@@ -34,7 +37,7 @@ class Bench:
     Parameters
     ----------
     single, gang: ids of two jobs that wait: one of a node, and one of two nodes. nodes: names of two idle nodes that
-    fit them, each in whole. settle: lets what was told happen (launches run, stops are gone).
+    fit them, each in whole. settle: lets what was told happen (launches run, stops are gone). gpus: of a node.
     """
 
     backend: Backend
@@ -42,6 +45,7 @@ class Bench:
     gang: str
     nodes: tuple[str, str]
     settle: Callable[[], None]
+    gpus: int = 4
 
     def state(self, job: str) -> str:
         """Return the state in which a job is observed."""
@@ -50,7 +54,7 @@ class Bench:
     def whole(self, job: str) -> Launch:
         """Return the launch of a job on the nodes it fills."""
         nodes = self.nodes if job == self.gang else self.nodes[:1]
-        return Launch(job, nodes, (0b1111,) * len(nodes))
+        return Launch(job, nodes, ((1 << self.gpus) - 1,) * len(nodes))
 
 
 def state_of(observation: Observation, job: str) -> str:
@@ -68,16 +72,45 @@ def simulated_bench(launch_s: float, stop_s: float) -> Bench:
     return Bench(backend, "1", "2", ("n0", "n1"), lambda: backend.advance(backend.now_s + launch_s + stop_s))
 
 
-BENCHES: dict[str, Callable[[], Bench]] = {
-    "simulated": lambda: simulated_bench(0.0, 0.0),
-    "simulated, slow": lambda: simulated_bench(5.0, 7.0),
+def slurm_bench(slurm: SlurmCluster) -> Bench:
+    backend = SlurmBackend(slurm=Slurm(conf=slurm.conf, timeout_s=60), grace_s=0.0)
+    script = "#!/bin/sh\nexec sleep 500\n"
+    whole = "--gres=gpu:8"
+    bench = Bench(
+        backend,
+        slurm.submit(whole, script=script),
+        slurm.submit("-N2", whole, script=script),
+        ("n1", "n2"),
+        lambda: settled(backend),
+        gpus=8,
+    )
+    settled(backend)
+    return bench
+
+
+def settled(backend: Backend) -> None:
+    """Wait until nothing stops, and Slurm has looked at all that is to start and at all that waits."""
+    for _ in range(600):
+        jobs = backend.observe().jobs
+        leaving = jobs["state"] == STOPPING
+        unseen = jobs["state"].is_in([LAUNCHING, WAITING]) & jobs["why"].is_in(["None", "", "Priority"])
+        if not (leaving | unseen | ((jobs["state"] == LAUNCHING) & (jobs["why"] != "Resources"))).any():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"Slurm did not come to rest: {jobs.select('job_id', 'state', 'why').rows()}")
+
+
+BENCHES: dict[str, Callable[[pytest.FixtureRequest], Bench]] = {
+    "simulated": lambda request: simulated_bench(0.0, 0.0),
+    "simulated, slow": lambda request: simulated_bench(5.0, 7.0),
+    "slurm": lambda request: slurm_bench(request.getfixturevalue("slurm")),
 }
 """Another backend joins by adding what makes a bench of it."""
 
 
 @pytest.fixture(params=sorted(BENCHES))
 def make_backend(request: pytest.FixtureRequest) -> Bench:
-    return BENCHES[request.param]()
+    return BENCHES[request.param](request)
 
 
 class TestBackend:

@@ -1,44 +1,68 @@
-"""Slurm's REST daemon: both shapes of its JSON, the choice of a version, and the real one of Slurm 22.05."""
+"""Slurm's REST daemon: both shapes of its JSON, the choice of a version, and what is sent in each."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 import socketserver
-import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster import SlurmCluster
 
-from apportion.live.backend import BackendError, Refusal
-from apportion.live.slurm.rest import Rest, dispatching, finding, flat, normalised, parking
+from apportion.cli.slurm import slurm_access
+from apportion.live.backend import BackendError
+from apportion.live.slurm import Rest, Slurm, rest_finding
+from apportion.live.slurm.access import Change, Requeue
+from apportion.live.slurm.jobs import MARK
+from apportion.live.slurm.rest_http import Daemon as Reached
+from apportion.live.slurm.rest_rows import flat, job_rows_of, node_row_of, tasks_of
+from apportion.live.slurm.rest_versions import body_of
 
-SLEEP = "#!/bin/sh\nsleep 300\n"
 OLD_JOB = {
     "job_id": 6, "array_job_id": 5, "array_task_id": 2, "job_state": "RUNNING", "priority": 77, "time_limit": None,
-    "required_nodes": "n1,n2", "name": "a", "start_time": 1700000000, "tres_per_node": "gres:gpu:1",
+    "required_nodes": "n1,n2", "name": "a", "start_time": 1700000000, "tres_per_node": "gres:gpu:1", "shared": "none",
+    "requeue": True, "het_job_id": 0, "memory_per_cpu": 500, "nice": None,
 }  # fmt: skip
 NEW_JOB = {
     "job_id": 6, "array_job_id": {"set": True, "infinite": False, "number": 5}, "name": "a",
     "array_task_id": {"set": True, "infinite": False, "number": 2}, "job_state": ["RUNNING"],
     "priority": {"set": True, "infinite": False, "number": 77}, "tres_per_node": "gres:gpu:1",
-    "time_limit": {"set": False, "infinite": True, "number": 0}, "required_nodes": ["n1", "n2"],
-    "start_time": {"set": True, "infinite": False, "number": 1700000000},
+    "time_limit": {"set": False, "infinite": True, "number": 0}, "required_nodes": ["n1", "n2"], "nice": 0,
+    "start_time": {"set": True, "infinite": False, "number": 1700000000}, "shared": ["none"], "requeue": True,
+    "het_job_id": {"set": True, "infinite": False, "number": 0},
+    "memory_per_cpu": {"set": True, "infinite": False, "number": 500},
 }  # fmt: skip
 DENIED = {"error_number": 2002, "error": "Access/permission denied", "description": "job update failed"}
+FIELDS = ("partition", "required_nodes", "minimum_nodes", "maximum_nodes", "priority", "admin_comment", "begin_time")
+START = Change("1", "main", ("n1",), 9, MARK)
+PARK = Change("1", "wait", begin_now=True)
+TOKEN = "x.eyJzdW4iOiAiYW5uIn0.sesame"
 
 
-def specification(*versions: str, field: str = "required_nodes") -> dict[str, Any]:
-    schemas = {f"{version}_job_desc_msg": {"properties": {field: {}}} for version in versions}
+def specification(*versions: str, fields: tuple[str, ...] = FIELDS) -> dict[str, Any]:
+    schemas = {f"{version}_job_desc_msg": {"properties": {field: {} for field in fields}} for version in versions}
     return {"paths": {f"/slurm/{version}/jobs/": {} for version in versions}, "components": {"schemas": schemas}}
+
+
+def programs(folder: Path) -> Slurm:
+    """Return programs that write down how they were called, and say nothing."""
+    for name in ("scontrol", "scancel"):
+        path = folder / name
+        path.write_text(f'#!/bin/sh\nfor x in "{name}" "$@"; do echo "$x" >> {folder}/called; done\n'
+                        f"while read -r line; do echo \"$line\" >> {folder}/given\n"
+                        'case $line in 0*0) echo "invalid keyword: $line" >&2;; esac; done\n')  # fmt: skip
+        path.chmod(0o755)
+    return Slurm(programs=folder)
+
+
+def given(folder: Path) -> list[str]:
+    """Return the commands that `scontrol` was given."""
+    path = folder / "given"
+    return [line for line in path.read_text().splitlines() if not line.startswith("0")] if path.exists() else []
 
 
 class Daemon(socketserver.ThreadingUnixStreamServer):
@@ -88,18 +112,48 @@ def daemon() -> Iterator[Daemon]:
         thread.join()
 
 
-def test_both_shapes_of_a_job_are_one() -> None:
-    job = normalised(OLD_JOB)
-    assert job == normalised(NEW_JOB)
-    assert job["job_id"] == "5_2"
-    assert (job["job_state"], job["priority"], job["time_limit"]) == ("RUNNING", 77, None)
-    assert job["required_nodes"] == "n1,n2"
+def test_both_shapes_of_a_job_are_one_row() -> None:
+    (row,) = job_rows_of(OLD_JOB)
+    assert [row] == job_rows_of(NEW_JOB)
+    assert row["JobArrayID"] == "5_2"
+    assert (row["StateCompact"], row["PriorityLong"], row["TimeLimit"]) == ("R", "77", "UNLIMITED")
+    assert (row["ReqNodes"], row["OverSubscribe"], row["MinMemory"]) == ("n1,n2", "NO", "500M")
+    assert (row["HetJobOffset"], row["StartTime"], row["EndTime"]) == ("N/A", "1700000000", "N/A")
 
 
-def test_a_state_of_several_words_is_that_of_older_versions() -> None:
-    assert normalised({"job_id": 1, "job_state": ["RUNNING", "COMPLETING"]})["job_state"] == "COMPLETING"
-    assert normalised({"job_id": 1, "job_state": ["RUNNING", "CONFIGURING"]})["job_state"] == "CONFIGURING"
-    assert normalised({"job_id": 1, "job_state": []})["job_state"] == ""
+def test_both_shapes_of_a_node_are_one_row() -> None:
+    same = {"name": "n1", "cpus": 64, "real_memory": 512, "threads": 2, "gres": "gpu:a100:8", "reason": "hot\x1b"}
+    old = {**same, "state": "idle", "state_flags": ["DRAIN"], "features": "a,b"}
+    new = {**same, "state": ["IDLE", "DRAIN"], "features": ["a", "b"]}
+    assert node_row_of(old) == node_row_of(new)
+    assert (node_row_of(old)["StateComplete"], node_row_of(old)["Reason"]) == ("idle+drain", "hot")
+
+
+@pytest.mark.parametrize(
+    ("words", "short"),
+    [("RUNNING", "R"), (["RUNNING", "COMPLETING"], "CG"), (["PENDING", "REQUEUE_HOLD"], "RH"), ("OUT_OF_MEMORY", "OOM"),
+     (["RUNNING", "CONFIGURING"], "CF"), (["CANCELLED"], "CA"), (["RUNNING", "NEWS"], "R"), ([], ""), ("NEWS", "NEWS")],
+)  # fmt: skip
+def test_states(words: object, short: str) -> None:
+    assert job_rows_of({"job_id": 1, "job_state": words})[0]["StateCompact"] == short
+
+
+def test_tasks_that_wait_as_one_job() -> None:
+    array = {"job_id": 5, "array_job_id": 5, "array_task_id": None, "job_state": "PENDING"}
+    rows = job_rows_of({**array, "array_task_string": "0,2-3,8-12:2%4"})
+    assert [row["JobArrayID"] for row in rows] == ["5_0", "5_2", "5_3", "5_8", "5_10", "5_12"]
+    # 9 may be the beginning of 93
+    assert tasks_of("1,5,9...%3") == [1, 5]
+    # a command to 5 would be one to every task
+    assert job_rows_of({**array, "array_task_string": "1..."}) == []
+
+
+def test_what_users_write_can_be_shown_and_is_no_longer_than_in_squeue() -> None:
+    name = "a\n|\x1b[2J" + "é" * 500
+    (row,) = job_rows_of({"job_id": 1, "name": name, "comment": "\ud800", "required_nodes": "n" * 500})
+    assert row["name"].isprintable() and len(row["name"].encode()) <= 64 + 2
+    assert row["comment"] == "?"
+    assert row["ReqNodes"] == "n" * 500
 
 
 @pytest.mark.parametrize("value", [None, "7", True, [], {"set": False, "number": 7}, {"number": None}])
@@ -108,79 +162,122 @@ def test_what_is_no_number_is_none(value: object) -> None:
 
 
 @pytest.mark.parametrize("row", [None, 7, [], {}, {"job_id": "x"}, {"job_id": {"set": False, "number": 0}}])
-def test_what_is_no_job_is_said(row: object) -> None:
+def test_what_is_no_job_or_node_is_said(row: object) -> None:
     with pytest.raises(BackendError, match="expected a job"):
-        normalised(row)
+        job_rows_of(row)
+    with pytest.raises(BackendError, match="expected a node"):
+        node_row_of(row)
 
 
 def test_what_is_sent_depends_on_the_version() -> None:
-    old = dispatching("v0.0.38", "main", ["n1", "n2"], 9)
-    assert old == {"partition": "main", "nodelist": "n1,n2", "nodes": [2, 2], "priority": 9}
-    new = dispatching("v0.0.42", "main", ["n1", "n2"], 9)
+    start, park = Change("1", "main", ("n1", "n2"), 9, "us", begin_now=True), Change("1", "wait")
+    old = {"partition": "main", "nodelist": "n1,n2", "nodes": [2, 2], "priority": 9, "admin_comment": "us"}
+    assert body_of("v0.0.38", start, 7.5) == {**old, "begin_time": "now"}
+    new = body_of("v0.0.42", start, 7.5)
     assert new["required_nodes"] == ["n1", "n2"]
     assert (new["minimum_nodes"], new["maximum_nodes"], new["priority"]["number"]) == (2, 2, 9)
-    assert parking("v0.0.38", "wait") == {"partition": "wait", "nodelist": ""}
+    assert new["begin_time"] == {"set": True, "infinite": False, "number": 7}
+    assert new["admin_comment"] == "us"
+    assert body_of("v0.0.38", park, 0) == {"partition": "wait", "nodelist": ""}
+    assert body_of("v0.0.42", park, 0) == {"partition": "wait", "required_nodes": [""]}
 
 
 def test_the_newest_common_version_is_spoken_and_asked_for_once(daemon: Daemon) -> None:
     daemon.gives("/openapi/v3", specification("v0.0.39", "v0.0.40", "v0.0.42", "v0.0.99"))
     daemon.gives("/slurm/v0.0.42/ping", {"pings": [{"pinged": "UP"}], "errors": []})
-    rest = Rest(daemon.path, user="ann", token="secret")
+    rest = Rest(daemon.path, token=TOKEN)
     assert rest.version() == "v0.0.42"
-    assert rest.pins() and rest.ping()
+    assert rest.ping()
     assert [path for _, path, _, _ in daemon.asked] == ["/openapi/v3", "/slurm/v0.0.42/ping"]
     assert daemon.asked[-1][3]["X-SLURM-USER-NAME"] == "ann"
-    assert daemon.asked[-1][3]["X-SLURM-USER-TOKEN"] == "secret"
-    assert "secret" not in repr(rest)
-    assert finding(rest).level == "ok"
+    assert daemon.asked[-1][3]["X-SLURM-USER-TOKEN"] == TOKEN
+    found = rest_finding(rest)
+    assert (found.level, found.what[-len("jobs are stopped") :]) == ("ok", "jobs are stopped")
 
 
 def test_no_common_version_is_said(daemon: Daemon) -> None:
     daemon.gives("/openapi/v3", specification("v0.0.36"))
     with pytest.raises(BackendError, match=r"speaks v0\.0\.36, expected one of"):
         Rest(daemon.path).version()
-    assert finding(Rest(daemon.path)).level == "bad"
+    assert rest_finding(Rest(daemon.path)).level == "bad"
 
 
-def test_a_version_that_names_no_nodes_starts_nothing(daemon: Daemon) -> None:
-    daemon.gives("/openapi/v3", specification("v0.0.44", field="other"))
+def test_what_a_version_cannot_say_goes_through_one_scontrol(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.gives("/openapi/v3", specification("v0.0.44", fields=FIELDS[:-2]))
     daemon.gives("/slurm/v0.0.44/ping", {"pings": [{"pinged": "UP"}]})
-    rest = Rest(daemon.path)
-    with pytest.raises(BackendError, match=r"v0\.0\.44 cannot say on which nodes"):
-        rest.dispatch("1", "main", ["n1"], 9)
-    with pytest.raises(BackendError, match="cannot free a job"):
-        rest.park("1", "wait")
-    assert finding(rest).level == "warn"
-    assert not [method for method, *_ in daemon.asked if method == "POST"]
+    daemon.gives("/slurm/v0.0.44/job/1", {"errors": []})
+    rest = Rest(daemon.path, slurm=programs(tmp_path))
+    assert rest_finding(rest).what.endswith("jobs are started, parked, stopped")
+    stay = Change("1", "wait")
+    assert rest.carry_out([stay]) == [""]
+    assert given(tmp_path) == []
+    sent = [path for method, path, *_ in daemon.asked if method == "POST"]
+    assert sent == ["/slurm/v0.0.44/job/1"]
+    # in the order in which they were given
+    assert rest.carry_out([stay, START]) == ["", ""]
+    assert rest.carry_out([Requeue("2"), Change("2", "wait")]) == ["", ""]
+    rest.send_signal(["3_1"], "USR1")
+    assert given(tmp_path) == [
+        stay.line(),
+        START.line(),
+        "requeue Incomplete 2",
+        "update JobId=2 Partition=wait ReqNodeList=",
+    ]
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called == ["scontrol", "scontrol", "scancel", "--signal=USR1", "--batch", "3_1"]
+    assert [path for method, path, *_ in daemon.asked if method == "POST"] == sent
+
+
+def test_the_oldest_version_parks_and_does_not_start(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.gives("/openapi/v3", specification("v0.0.38"))
+    daemon.gives("/slurm/v0.0.38/ping", {"pings": [{"ping": "UP"}]})
+    daemon.gives("/slurm/v0.0.38/job/1", {"errors": []})
+    rest = Rest(daemon.path, slurm=programs(tmp_path))
+    assert rest.carry_out([PARK]) == [""]
+    assert daemon.asked[-1][2] == {"partition": "wait", "nodelist": "", "begin_time": "now"}
+    assert rest.carry_out([START]) == [""]
+    assert given(tmp_path) == [START.line()]
+    assert rest_finding(rest).what.endswith("jobs are started, stopped")
 
 
 def test_answers_to_a_change(daemon: Daemon) -> None:
     daemon.gives("/openapi/v3", specification("v0.0.41"))
-    rest = Rest(daemon.path)
+    rest = Rest(daemon.path, clock=lambda: 7.0)
     done = {"errors": [], "results": [{"job_id": 1, "error": "No error", "error_code": 0}]}
     daemon.gives("/slurm/v0.0.41/job/1", done)
-    assert rest.dispatch("1", "main", ["n1"], 9) is None
-    assert daemon.asked[-1][2] == dispatching("v0.0.41", "main", ["n1"], 9)
+    assert rest.carry_out([START]) == [""]
+    assert daemon.asked[-1][2] == body_of("v0.0.41", START, 7.0)
     daemon.gives("/slurm/v0.0.41/job/1", {"errors": [DENIED]}, 500)
-    assert rest.park("1", "wait") == Refusal("1", "Access/permission denied: job update failed")
+    daemon.gives("/slurm/v0.0.41/job/2", done)
+    assert rest.carry_out([PARK, Change("2", "wait")]) == ["Access/permission denied: job update failed", ""]
     for number in (1007, 6000, 9001):
         daemon.gives("/slurm/v0.0.41/job/1", {"errors": [{**DENIED, "error_number": number}]}, 500)
         with pytest.raises(BackendError, match="Access/permission denied"):
-            rest.park("1", "wait")
+            rest.carry_out([PARK])
     daemon.gives("/slurm/v0.0.41/job/1", {"errors": [{"description": "Unknown key"}]})
     with pytest.raises(BackendError, match="Unknown key"):
-        rest.park("1", "wait")
+        rest.carry_out([PARK])
+    daemon.gives("/slurm/v0.0.41/job/1", {}, 502)
+    with pytest.raises(BackendError, match="status 502"):
+        rest.carry_out([PARK])
 
 
-def test_jobs_changed_and_unchanged(daemon: Daemon) -> None:
+def test_jobs_and_whom_they_avoid(daemon: Daemon) -> None:
+    waits = {"job_id": 7, "job_state": ["PENDING"], "partition": "wait", "excluded_nodes": "n[3-4]"}
+    array = {**waits, "job_id": 8, "array_job_id": 8, "array_task_string": "1-2"}
+    elsewhere = {**waits, "job_id": 9, "partition": "other"}
     daemon.gives("/openapi/v3", specification("v0.0.40"))
-    daemon.gives("/slurm/v0.0.40/jobs", {"jobs": [NEW_JOB], "errors": []})
-    daemon.gives("/slurm/v0.0.40/jobs?update_time=7", b"", 304)
-    daemon.gives("/slurm/v0.0.40/jobs?update_time=8", {"errors": [{"error_number": 1900, "error": "No change"}]})
-    rest = Rest(daemon.path)
-    assert rest.jobs() == [normalised(OLD_JOB)]
-    assert rest.jobs(update_time=7) is None
-    assert rest.jobs(update_time=8) is None
+    daemon.gives("/slurm/v0.0.40/jobs", {"jobs": [NEW_JOB, waits, array, elsewhere], "errors": []})
+    rows, excluded = Rest(daemon.path).job_rows("wait")
+    assert [row["JobArrayID"] for row in rows] == ["5_2", "7", "8_1", "8_2", "9"]
+    assert excluded == {"7": "n[3-4]", "8_1": "n[3-4]", "8_2": "n[3-4]"}
+
+
+def test_nodes_of_a_partition(daemon: Daemon) -> None:
+    nodes = [{"name": f"n{i}", "partitions": ["main", "wait"][i:]} for i in range(2)]
+    daemon.gives("/openapi/v3", specification("v0.0.40"))
+    daemon.gives("/slurm/v0.0.40/nodes", {"nodes": nodes})
+    assert [row["NodeList"] for row in Rest(daemon.path).node_rows("main")] == ["n0"]
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"<html>", b"[" * 100_000, b"\xff\xfe", b'{"errors": 3, "jobs": 4}'])
@@ -188,7 +285,13 @@ def test_answers_that_are_none(daemon: Daemon, text: bytes) -> None:
     daemon.gives("/openapi/v3", specification("v0.0.40"))
     daemon.gives("/slurm/v0.0.40/jobs", text)
     with pytest.raises(BackendError, match="slurmrestd"):
-        Rest(daemon.path).jobs()
+        Rest(daemon.path).job_rows("wait")
+
+
+def test_bytes_that_are_no_text_spoil_nothing(daemon: Daemon) -> None:
+    daemon.gives("/openapi/v3", specification("v0.0.40"))
+    daemon.gives("/slurm/v0.0.40/jobs", b'{"jobs": [{"job_id": 1, "name": "a\xff\x01b"}]}')
+    assert Rest(daemon.path).job_rows("wait").rows[0]["name"] == "a\ufffd b"
 
 
 def test_a_daemon_that_became_another_is_asked_again(daemon: Daemon) -> None:
@@ -202,23 +305,60 @@ def test_a_daemon_that_became_another_is_asked_again(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("job", ["", "1/../2", "1 2", "1_", "x", "1?a=b", "1\r\nX: y", "12345678901"])
-def test_only_jobs_are_put_in_a_path(daemon: Daemon, job: str) -> None:
-    daemon.gives("/openapi/v3", specification("v0.0.40"))
+def test_only_jobs_are_put_in_a_command(job: str) -> None:
     with pytest.raises(BackendError, match="expected a job"):
-        Rest(daemon.path).dispatch(job, "main", ["n1"], 9)
+        Change(job, "main", ("n1",), 9)
+    with pytest.raises(BackendError, match="expected a job"):
+        Requeue(job)
 
 
 def test_unsound_arguments_are_said(daemon: Daemon) -> None:
-    daemon.gives("/openapi/v3", specification("v0.0.40"))
-    rest = Rest(daemon.path)
-    for partition, nodes, priority in (("a b", ["n1"], 9), ("main", [], 9), ("main", ["n1,n2"], 9), ("main", ["n"], 0)):
+    for partition, nodes, priority, mark in (
+        ("a b", ("n1",), 9, ""), ("main", ("n1,n2",), 9, ""), ("main", ("n1 x",), 9, ""), ("main", ("n",), 0, ""),
+        ("main", ("n",), 1 << 32, ""), ("main", ("n",), 9, "a b"),
+    ):  # fmt: skip
         with pytest.raises(BackendError, match="expected"):
-            rest.dispatch("1", partition, nodes, priority)
-    for address in ("ftp://x", "http://", "http://u:p@x", "http://x:port"):
+            Change("1", partition, nodes, priority, mark)
+    for address in ("ftp://x", "http://", "http://u:p@x", "http://x:port", "http://x?token=p"):
         with pytest.raises(BackendError, match="expected a path"):
             Rest(address)
     with pytest.raises(BackendError, match="header"):
         Rest(daemon.path, token="a\nb")
+
+
+def test_a_secret_is_not_repeated(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JWT", TOKEN)
+    daemon.gives("/openapi/v3", specification("v0.0.38"))
+    rest = Rest(daemon.path, token=TOKEN, slurm=programs(tmp_path))
+    said = [repr(rest), repr(rest.daemon), str(rest_finding(rest))]
+    for address in ("http://ann:sesame@x", "https://x/?token=sesame", "http://sesame@x:port"):
+        with pytest.raises(BackendError) as error:
+            Rest(address)
+        said.append(str(error.value))
+    with pytest.raises(BackendError) as error:
+        Rest(daemon.path, token="sesame\n")
+    said.append(str(error.value))
+    rest.carry_out([START])
+    rest.send_signal(["1"], "USR1")
+    said += [(tmp_path / name).read_text() for name in ("called", "given")]
+    assert not [text for text in said if "sesame" in text]
+
+
+def test_the_token_comes_from_the_variable_that_slurm_reads(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JWT", TOKEN)
+    access = slurm_access(str(daemon.path))
+    assert isinstance(access, Rest)
+    assert (access.token, access.daemon.user) == (TOKEN, "ann")
+    monkeypatch.delenv("SLURM_JWT")
+    assert isinstance(slurm_access(None), Slurm)
+
+
+def test_a_token_in_the_clear_is_warned_of(daemon: Daemon) -> None:
+    clear = {"http://slurm.example:6820": True, "http://10.0.0.1:6820": True, "https://slurm.example": False,
+             "http://127.0.0.1:6820": False, "http://localhost": False, "http://[::1]:6820": False}  # fmt: skip
+    assert {address: Reached(address, token="x").in_the_clear() for address in clear} == clear
+    assert not Reached("http://slurm.example").in_the_clear()
+    assert not Reached(daemon.path, token="x").in_the_clear()
 
 
 def test_an_address_of_the_network(daemon: Daemon) -> None:
@@ -238,114 +378,3 @@ def test_no_daemon_is_said(tmp_path: Path) -> None:
     for address in (tmp_path / "absent", "http://127.0.0.1:1"):
         with pytest.raises(BackendError, match="slurmrestd at"):
             Rest(address).version()
-
-
-@pytest.fixture
-def rest(slurm: SlurmCluster) -> Iterator[Rest]:
-    """The real daemon."""
-    program = shutil.which("slurmrestd", path=slurm.env["PATH"])
-    if program is None:
-        pytest.skip("slurmrestd is not installed")
-    path = slurm.folder / "run" / "rest.sock"
-    path.unlink(missing_ok=True)
-    env = {**slurm.env, "SLURMRESTD_SECURITY": "disable_user_check,disable_unshare_files,disable_unshare_sysv"}
-    release = slurm.run(program, "-V").split()[-1].split(".")
-    plugin = "openapi/v0.0.38" if (int(release[0]), int(release[1])) < (23, 11) else "slurmctld"
-    options = ["-a", "rest_auth/local", "-s", plugin, f"unix:{path}"]
-    with (slurm.folder / "log" / "rest.log").open("wb") as log:
-        process = subprocess.Popen([program, *options], env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    try:
-        limit = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(BackendError):
-                Rest(path).version()
-                break
-            assert process.poll() is None and time.monotonic() < limit, (slurm.folder / "log" / "rest.log").read_text()
-            time.sleep(0.1)
-        yield Rest(path)
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def found(rest: Rest, job: str) -> dict[str, Any]:
-    return next(row for row in rest.jobs() or [] if row["job_id"] == job)
-
-
-def until(rest: Rest, job: str, state: str) -> dict[str, Any]:
-    limit = time.monotonic() + 30
-    while (row := found(rest, job))["job_state"] != state:
-        assert time.monotonic() < limit, f"job {job} is {row['job_state']}, expected {state}"
-        time.sleep(0.2)
-    return row
-
-
-def test_real_version_ping_and_finding(rest: Rest, slurm: SlurmCluster) -> None:
-    if slurm.run("slurmctld", "-V").startswith("slurm-wlm 22.05"):
-        assert rest.version() == "v0.0.38"
-    assert rest.ping()
-    assert finding(rest).level == "ok"
-
-
-def test_real_jobs(rest: Rest, slurm: SlurmCluster) -> None:
-    job = slurm.submit("--gres=gpu:2", "-J", "naïve", script=SLEEP)
-    row = found(rest, job)
-    assert (row["job_state"], row["partition"], row["name"]) == ("PENDING", "wait", "naïve")
-    assert row["array_task_id"] is None and row["submit_time"] > 1.6e9
-    assert rest.jobs(update_time=int(time.time()) + 3600) is None
-
-
-def test_real_start_on_given_nodes(rest: Rest, slurm: SlurmCluster) -> None:
-    one, two = slurm.submit("--gres=gpu:1", script=SLEEP), slurm.submit("--gres=gpu:8", script=SLEEP)
-    assert rest.dispatch(one, "main", ["n5"], 4_294_960_000) is None
-    assert rest.dispatch(two, "main", ["n2", "n3"], 4_294_959_999) is None
-    assert until(rest, one, "RUNNING")["nodes"] == "n5"
-    row = until(rest, two, "RUNNING")
-    assert (row["nodes"], row["node_count"]) == ("n[2-3]", 2)
-
-
-def test_real_start_of_a_task_of_an_array(rest: Rest, slurm: SlurmCluster) -> None:
-    array = slurm.submit("--gres=gpu:1", "--array=1-3", script=SLEEP)
-    assert rest.dispatch(f"{array}_2", "main", ["n4"], 4_294_960_000) is None
-    assert until(rest, f"{array}_2", "RUNNING")["nodes"] == "n4"
-    answer = rest.dispatch(f"{array}_3", "nowhere", ["n4"], 9)
-    assert answer is not None and "Invalid partition name" in answer.message
-    assert rest.dispatch(f"{array}_9", "main", ["n4"], 9) is not None
-
-
-def test_real_parking(rest: Rest, slurm: SlurmCluster) -> None:
-    full, job = slurm.submit("--gres=gpu:8", script=SLEEP), slurm.submit("--gres=gpu:1", script=SLEEP)
-    assert rest.dispatch(full, "main", ["n1"], 4_294_960_000) is None
-    until(rest, full, "RUNNING")
-    assert rest.dispatch(job, "main", ["n1"], 4_294_959_999) is None
-    assert found(rest, job)["partition"] == "main" and found(rest, job)["required_nodes"] == "n1"
-    assert rest.park(job, "wait") is None
-    row = found(rest, job)
-    assert (row["job_state"], row["partition"], row["required_nodes"]) == ("PENDING", "wait", "")
-
-
-def test_real_refusals(rest: Rest, slurm: SlurmCluster) -> None:
-    job = slurm.submit("--gres=gpu:1", script=SLEEP)
-    for name, partition, node, words in (
-        ("999999", "main", "n1", "Invalid job id"),
-        (job, "nowhere", "n1", "Invalid partition name"),
-        (job, "main", "n99", "Invalid node name"),
-    ):
-        answer = rest.dispatch(name, partition, [node], 9)
-        assert answer is not None and answer.job_id == name and words in answer.message
-    assert found(rest, job)["partition"] == "wait"
-
-
-def test_the_controller_away_is_an_error(rest: Rest, slurm: SlurmCluster) -> None:
-    job = slurm.submit("--gres=gpu:1", script=SLEEP)
-    slurm.kill("slurmctld")
-    try:
-        answers = Rest(rest.address, timeout_s=60)
-        assert finding(answers).level == "bad"
-        assert answers.version() == rest.version()
-        with pytest.raises(BackendError, match="slurmrestd: "):
-            answers.dispatch(job, "main", ["n1"], 9)
-    finally:
-        slurm.start_controller()
-        slurm.wait_ready()
-    assert rest.ping()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apportion.live.backend import (
@@ -22,7 +23,7 @@ from apportion.live.backend import (
 from apportion.live.slurm import hostlist, values
 from apportion.live.slurm.demand import Site, demand_of
 from apportion.live.slurm.jobs import MARK, JobPoll, View, job_frame, signal_of
-from apportion.live.slurm.nodes import NodePoll, node_frame
+from apportion.live.slurm.nodes import NodePoll, gpus_of, left_out_of, node_frame
 from apportion.live.slurm.records import cut
 
 NOW = 1_795_276_600.0
@@ -31,12 +32,14 @@ SITE = Site(
     {"a100": {"n1", "n2", "n3"}, "v100": {"n4", "n5"}, "big": {"n1", "n4"}, "all": {f"n{i}" for i in range(1, 6)}},
     cpus=64,
     threads=1,
+    gpus=8,
 )
 PLAIN = {
     "JobArrayID": "7", "HetJobOffset": "N/A", "UserName": "ann", "Account": "(null)", "QOS": "(null)",
     "Partition": "wait", "StateCompact": "PD", "Reason": "PartitionDown", "SubmitTime": "1795276564",
     "EligibleTime": "1795276564", "StartTime": "N/A", "EndTime": "N/A", "TimeLimit": "UNLIMITED", "NumNodes": "1",
-    "NumCPUs": "1", "NumTasks": "1", "MinMemory": "1000M", "tres-alloc": "cpu=1,mem=1000M,node=1,billing=1",
+    "NumCPUs": "1", "NumTasks": "1", "NTPerNode": "0", "MinMemory": "1000M",
+    "tres-alloc": "cpu=1,mem=1000M,node=1,billing=1",
     "tres-per-job": "N/A", "tres-per-node": "N/A", "tres-per-task": "N/A", "tres-per-socket": "N/A",
     "cpus-per-tres": "N/A", "mem-per-tres": "N/A", "OverSubscribe": "OK", "Requeue": "1", "BatchFlag": "1",
     "RestartCnt": "0", "Nice": "0", "PriorityLong": "4294901759", "Dependency": "(null)", "Feature": "(null)",
@@ -113,6 +116,7 @@ def test_what_is_no_list_of_nodes(text: str) -> None:
 
 
 @given(st.text(max_size=40))
+@example("¹")  # a digit, and no number
 def test_readers_never_fail_otherwise(text: str) -> None:
     values.generic(text), values.limit_s(text), values.mib(text), values.moment(text), values.tres(text)
     with contextlib.suppress(BackendError):
@@ -126,8 +130,10 @@ def test_readers_never_fail_otherwise(text: str) -> None:
         ({"tres-per-node": "gres/gpu:a100:2"}, 2, ["a100"]),
         ({"tres-per-node": "gpu"}, 1, []),
         ({"tres-per-job": "gres:gpu:16", "NumNodes": "2"}, 8, []),
-        ({"tres-per-job": "gres:gpu:5", "NumNodes": "2"}, 3, []),
-        ({"tres-per-task": "gres:gpu:a100:1", "NumTasks": "8", "NumNodes": "2"}, 4, ["a100"]),
+        ({"tres-per-job": "gres:gpu:5"}, 5, []),
+        ({"tres-per-task": "gres:gpu:a100:1", "NumTasks": "8"}, 8, ["a100"]),
+        ({"tres-per-task": "gres:gpu:a100:1", "NumTasks": "8", "NumNodes": "2", "NTPerNode": "4"}, 4, ["a100"]),
+        ({"tres-per-task": "gres:gpu:1", "NumTasks": "16", "NumNodes": "2"}, 8, []),
         ({"tres-per-node": "gres:gpu:2", "Feature": "v100"}, 2, ["v100"]),
         ({"tres-per-node": "gres:gpu:2", "Feature": "a100|v100"}, 2, []),
         ({"Feature": "all"}, 0, []),
@@ -145,6 +151,9 @@ def test_gpus(asked: dict[str, str], gpus: int, models: list[str]) -> None:
         ({"tres-per-node": "gres:shard:2"}, "asks for shard"),
         ({"tres-per-node": "gres:gpu:a100:1,gres:gpu:v100:1"}, "several models"),
         ({"tres-per-socket": "gres:gpu:1"}, "by socket"),
+        ({"tres-per-node": "gres:gpu:t4:1"}, "no node has t4"),
+        ({"tres-per-job": "gres:gpu:12", "NumNodes": "2"}, "12 GPUs in all on 2 nodes"),
+        ({"tres-per-task": "gres:gpu:1", "NumTasks": "8", "NumNodes": "2"}, "8 GPUs in all on 2 nodes"),
         ({"tres-per-node": "gres:gpu:1", "Feature": "big"}, "constraint 'big'"),
         ({"Feature": "v100"}, "constraint 'v100'"),
     ],
@@ -172,7 +181,7 @@ def test_cpus_and_memory_of_a_node(asked: dict[str, str], cpus: int, memory: int
 
 
 def test_whole_cores() -> None:
-    site = Site(SITE.models, SITE.features, 64, threads=2)
+    site = replace(SITE, threads=2)
     assert demand_of({**PLAIN, "NumCPUs": "3"}, site).cpu_milli == 4000
 
 
@@ -189,6 +198,8 @@ def test_whole_cores() -> None:
         ({"Reason": "BeginTime", "StartTime": "1795280164"}, BLOCKED),
         ({"Reason": "BeginTime", "StartTime": "1795276720", "RestartCnt": "1"}, WAITING),
         ({"Reason": "BeginTime", "StartTime": "1795280164", "RestartCnt": "1"}, BLOCKED),
+        ({"Reason": "BeginTime", "RestartCnt": "1"}, WAITING),
+        ({"Reason": "BeginTime", "EligibleTime": "1795280164"}, BLOCKED),
         ({"Reason": "JobArrayTaskLimit"}, BLOCKED),
         ({"Reason": "QOSMaxGRESPerUser"}, BLOCKED),
         ({"ReqNodes": "n3"}, BLOCKED),
@@ -242,6 +253,12 @@ def test_a_gang_is_a_task_a_node() -> None:
     assert frame.select("tasks", "gpus", "apart", "nodes").row(0) == (2, 8, True, ["n1", "n2"])
 
 
+def test_a_job_that_runs_holds_at_most_what_its_total_leaves() -> None:
+    total = {"tres-per-job": "gres:gpu:4", "NumNodes": "2"}
+    assert [demand_of({**PLAIN, **total}, SITE, holds).gpus for holds in (1, 2, 3)] == [4, 3, 2]
+    assert demand_of({**PLAIN, "tres-per-job": "gres:gpu:12"}, SITE, 2).gpus == 8
+
+
 @pytest.mark.parametrize(
     ("comment", "wanted"),
     [("checkpoint:USR1", "USR1"), ("x checkpoint:SIGTERM y", "TERM"), ("checkpoint:KILL", None), ("(null)", None)],
@@ -259,3 +276,16 @@ def test_nodes() -> None:
     assert frame["open"].to_list() == [True, True, True, False, False, False, False]
     assert frame["reason"][3] == "drain (why | not)"
     assert frame.select("gpu_model", "gpus", "cpu_milli", "memory_mib").row(0) == ("a100", 8, 64000, 512000)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "left_out"),
+    [
+        ("gpu:a100:8(S:0-1)", ("a100", 8), {}),
+        ("gpu:t4:2,gpu:a100:4,shard:8", ("a100", 4), {"t4": 2}),
+        ("gpu:a100:4(S:0),gpu:v100:4(S:1)", ("a100", 4), {"v100": 4}),
+        ("(null)", (None, 0), {}),
+    ],
+)
+def test_of_a_node_with_two_types_policies_place_one(text: str, seen: tuple[str | None, int], left_out: object) -> None:
+    assert (gpus_of(text), left_out_of(text)) == (seen, left_out)

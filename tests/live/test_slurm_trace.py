@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from slurm_cluster import SlurmCluster, missing, slurm_cluster
+from slurm_cluster import SlurmCluster, skip_without, slurm_cluster
 from slurm_trace import play, trace
 
 GPUS = 16 * 8
@@ -18,9 +18,7 @@ RUNS = {"fifo": 200, "sjf+fgd": 100, "srtf": 100, "fair[by=group]": 100}
 
 @pytest.fixture(scope="module")
 def sixteen() -> Iterator[SlurmCluster]:
-    absent = missing()
-    if absent:
-        pytest.skip(f"Slurm is not installed: {', '.join(absent)} not found")
+    skip_without()
     with slurm_cluster({"a100": 8, "v100": 8}) as cluster:
         yield cluster
 

@@ -1,4 +1,4 @@
-"""Every verb on a real Slurm, and what users can write does nothing."""
+"""Every verb on a real Slurm, through its programs and its REST daemon; and what users can write does nothing."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture
-def backend(slurm: SlurmCluster) -> SlurmBackend:
-    return SlurmBackend(slurm=Slurm(conf=slurm.conf, timeout_s=60), grace_s=1.0)
+@pytest.fixture(params=["programs", "rest"])
+def backend(slurm: SlurmCluster, request: pytest.FixtureRequest) -> SlurmBackend:
+    access = request.getfixturevalue("rest") if request.param == "rest" else Slurm(conf=slurm.conf, timeout_s=60)
+    return SlurmBackend(slurm=access, grace_s=1.0)
 
 
 def job(backend: SlurmBackend, name: str) -> dict[str, object]:
@@ -178,6 +179,7 @@ def test_a_node_that_is_drained_takes_nothing_new(slurm: SlurmCluster, backend: 
         assert nodes.filter(~pl.col("open")).select("node", "reason").rows() == [("n5", "drain (hot; rm | x)")]
     finally:
         slurm.run("scontrol", "update", "nodename=n5", "state=resume")
+        slurm.wait_ready()  # until it is asked it does not respond
 
 
 def test_what_users_write_does_nothing(slurm: SlurmCluster, backend: SlurmBackend) -> None:

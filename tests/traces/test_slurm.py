@@ -65,7 +65,7 @@ def test_a_job_of_two_nodes_is_two_tasks_of_eight_gpus(tmp_path: Path) -> None:
     ("requested", "given", "tasks", "gpus", "models"),
     [
         ("gres/gpu:v100=4", "", 2, 2, ["v100"]),
-        ("gres/gpu=3,node=2", "", 1, 3, []),  # 3 GPUs over 2 nodes cannot be told apart
+        ("gres/gpu=3,node=2", "", 3, 1, []),  # which node has two of them is Slurm's to say
         ("gres/gpu:a100=2,gres/gpu:v100=2", "", 2, 2, ["a100", "v100"]),
         ("cpu=1", "gres/gpu=2,gres/gpuutil=90,gres/gpumem=5", 2, 1, []),
         ("billing=9,gres/gpu:h100=2,gres/gpu=2", "gres/gpu:h100=4,gres/gpu=4", 2, 1, ["h100"]),
@@ -74,6 +74,39 @@ def test_a_job_of_two_nodes_is_two_tasks_of_eight_gpus(tmp_path: Path) -> None:
 def test_gpus_of_tres(tmp_path: Path, requested: str, given: str, tasks: int, gpus: int, models: list[str]) -> None:
     got = job(sacct(tmp_path, row("1", ReqTRES=requested, AllocTRES=given)))
     assert (got["tasks"], got["gpus"], got["gpu_models"]) == (tasks, gpus, models)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "given", "tasks", "gpus", "apart"),
+    [
+        (2, "gres/gpu=8,node=2", "gres/gpu=8,node=2", 2, 4, True),  # -N2 --gres=gpu:4
+        (2, "gres/gpu=8", "gres/gpu=8,node=2", 2, 4, False),  # nothing is said of nodes
+        (1, "gres/gpu=8,node=1", "gres/gpu=8,node=1", 1, 8, False),
+        (2, "gres/gpu=12,node=1", "gres/gpu=12,node=2", 12, 1, False),  # --gpus=12
+        (3, "gres/gpu=20,node=1", "gres/gpu=20,node=3", 20, 1, False),
+        (2, "gres/gpu=11,node=2", "gres/gpu=11,node=2", 11, 1, False),  # -N2 --gpus=11
+        (2, "gres/gpu=1,node=1", "gres/gpu=2,node=2", 2, 1, True),  # -n100 --gres=gpu:1
+        (3, "gres/gpu=8,node=2", "gres/gpu=12,node=3", 3, 4, True),  # -N2-3 --gres=gpu:4
+        (1, "gres/gpu=1,node=1", "gres/gpu=8,node=1", 1, 1, False),  # --exclusive
+        (2, "node=2", "node=2", 2, 0, True),
+    ],
+)
+def test_gpus_of_each_node_or_in_all(
+    tmp_path: Path, nodes: int, asked: str, given: str, tasks: int, gpus: int, apart: bool
+) -> None:
+    trace = sacct(tmp_path, row("1", NNodes=str(nodes), ReqTRES=asked, AllocTRES=given), query="?cpu=keep")
+    assert (job(trace)["tasks"], job(trace)["gpus"], job(trace)["apart"]) == (tasks, gpus, apart)
+    assert trace.report.repaired == ({"GPUs not dealt out evenly over the nodes: a task a GPU": 1} if tasks > 3 else {})
+
+
+def test_priorities_that_count_down_from_the_largest_keep_their_order(tmp_path: Path) -> None:
+    header = "JobID|Submit|Start|End|Priority"
+    line = "{}|2024-03-01T10:00:00|2024-03-01T10:00:00|2024-03-01T11:00:00|{}"
+    for given in ([4_294_901_759, 4_294_901_758, 0], [3000, 2999, 0]):
+        rows = [line.format(i, priority) for i, priority in enumerate(given)]
+        found = sacct(tmp_path, *rows, header=header).workload.table["priority"].to_list()
+        assert found[0] - found[1] == 1
+        assert found[1] > found[2]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apportion.cli import options as opt
+from apportion.cli.slurm import RestOpt
 
 if TYPE_CHECKING:
     from apportion.live.backend import Backend
@@ -39,6 +40,7 @@ def live(
     seed: opt.SeedOpt = 0,
     main: Annotated[str, typer.Option(metavar="PARTITION", help="Slurm: where jobs run.")] = "main",
     wait: Annotated[str, typer.Option(metavar="PARTITION", help="Slurm: where jobs wait (it is down).")] = "wait",
+    rest: RestOpt = None,
     metrics_port: Annotated[
         int | None, typer.Option("--metrics-port", min=0, max=65535, help="Serve /metrics and /healthz here.")
     ] = None,
@@ -67,8 +69,8 @@ def live(
 
     given = {
         "dry_run": dry_run, "shadow": shadow, "poll": poll, "memory": memory, "seed": seed, "main": main, "wait": wait,
-        "backfill": _backfill(backfill), "metrics_port": metrics_port, "metrics_host": metrics_host, "log": log,
-        "cycles": 1 if once else cycles, "apply": apply, "cluster": cluster, "speed": speed, "quiet": quiet,
+        "rest": rest, "backfill": _backfill(backfill), "metrics_port": metrics_port, "metrics_host": metrics_host,
+        "log": log, "cycles": 1 if once else cycles, "apply": apply, "cluster": cluster, "speed": speed, "quiet": quiet,
     }  # fmt: skip
     if not 0.1 <= poll <= 3600:
         raise UsageError(f"found --poll {poll:g}, expected 0.1 to 3600 seconds")
@@ -77,6 +79,8 @@ def live(
     known = {"slurm": _slurm, "simulate": _simulate, "systemd": _systemd, "shadow": _shadow}
     if what not in known:
         raise UsageError(f"found {what!r}, expected {', '.join(known)}{did_you_mean(what, known)}")
+    if rest is not None and what not in ("slurm", "systemd"):
+        raise UsageError(f"--rest goes with slurm and systemd, found {what}")
     known[what](words, given)
 
 
@@ -99,7 +103,7 @@ def _one(words: list[str], what: str) -> str:
 
 
 def _slurm(words: list[str], given: dict[str, Any]) -> None:
-    from apportion.live.slurm import SlurmBackend
+    from apportion.cli.slurm import slurm_backend
     from apportion.model.errors import UsageError
     from apportion.policies.registry import parse_policy
 
@@ -110,20 +114,26 @@ def _slurm(words: list[str], given: dict[str, Any]) -> None:
     if given["apply"]:
         raise UsageError("--apply goes with slurm install and slurm uninstall")
     policy = parse_policy(word)
-    _serve(SlurmBackend(main=given["main"], wait=given["wait"]), policy, given)
+    _serve(slurm_backend(given["main"], given["wait"], given["rest"]), policy, given)
 
 
 def _prepare(word: str, given: dict[str, Any]) -> None:
     """Look whether a Slurm cluster is prepared, prepare it, or put it back."""
-    from apportion.live.slurm import Slurm, doctor, install, uninstall
+    from apportion.cli.slurm import slurm_access
+    from apportion.live.slurm import Rest, Slurm, doctor, install, rest_finding, uninstall
+    from apportion.model.errors import UsageError
 
     if word == "doctor":
-        findings = doctor(Slurm(), given["main"], given["wait"])
+        access = slurm_access(given["rest"])
+        findings = [rest_finding(access)] if isinstance(access, Rest) else []
+        findings += doctor(Slurm(), given["main"], given["wait"])
         for finding in findings:
             print(f"{finding.level:5} {finding.what}" + (f"\n      -> {finding.fix}" if finding.fix else ""))
         if any(finding.level == "bad" for finding in findings):
             raise typer.Exit(1)
         return
+    if given["rest"] is not None:
+        raise UsageError(f"--rest does not go with slurm {word}, which needs scontrol")
     change = install if word == "install" else uninstall
     lines = change(Slurm(), given["main"], given["wait"], apply=given["apply"])
     for line in lines:
@@ -141,6 +151,7 @@ def _serve(backend: Backend, policy: Policy, given: dict[str, Any]) -> None:
     from apportion.live.metrics import Metrics, MetricsServer
     from apportion.live.run import Service, until_signalled
     from apportion.model.errors import ApportionError
+    from apportion.policies.learning import run_times_of
 
     watching = given["dry_run"] or given["shadow"]
     if watching:
@@ -149,7 +160,8 @@ def _serve(backend: Backend, policy: Policy, given: dict[str, Any]) -> None:
     server = None
     try:
         log = Log(given["log"], watching)
-        controller = Controller(backend, policy, memory, given["backfill"], given["seed"], watching=watching)
+        times = run_times_of(policy.order)
+        controller = Controller(backend, policy, memory, given["backfill"], given["seed"], times, watching)
         metrics = Metrics(policy.name, backend.name, not watching, stale_s=3 * given["poll"] + 120)
         if given["metrics_port"] is not None:
             server = MetricsServer(metrics, given["metrics_port"], given["metrics_host"])
@@ -212,6 +224,8 @@ def _systemd(words: list[str], given: dict[str, Any]) -> None:
     flags = []
     if given["shadow"]:
         flags.append("--shadow")
+    if given["rest"] is not None:
+        flags += ["--rest", given["rest"]]
     if given["metrics_port"] is not None:
         flags += ["--metrics-port", str(given["metrics_port"])]
     for name, default in (("poll", 5.0), ("main", "main"), ("wait", "wait")):
@@ -227,6 +241,7 @@ def _simulate(words: list[str], given: dict[str, Any]) -> None:
     from apportion.live.memory import Memory
     from apportion.live.simulated import SimulatedCluster, drive
     from apportion.model.errors import UsageError
+    from apportion.policies.learning import run_times_of
     from apportion.policies.registry import parse_policy
 
     if len(words) != 2:
@@ -237,7 +252,8 @@ def _simulate(words: list[str], given: dict[str, Any]) -> None:
     memory = Memory(given["memory"] if given["memory"] != MEMORY else ":memory:")
     log = Log(given["log"]) if given["log"] else None
     try:
-        controller = Controller(cluster, policy, memory, given["backfill"], given["seed"])
+        times = run_times_of(policy.order)
+        controller = Controller(cluster, policy, memory, given["backfill"], given["seed"], times)
         took: list[float] = []
         cycle = _paced(controller, log, given["speed"], took)
         done = drive(cluster, cycle, given["cycles"] or 1_000_000)

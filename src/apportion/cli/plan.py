@@ -8,6 +8,7 @@ import typer
 
 from apportion.cli import asking
 from apportion.cli import options as opt
+from apportion.cli.slurm import RestOpt
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +26,7 @@ def plan(
     live: asking.LiveOpt = None,
     main: asking.MainOpt = "main",
     wait: asking.WaitOpt = "wait",
+    rest: RestOpt = None,
     cluster: opt.ClusterOpt = None,
     kind: Annotated[
         list[str] | None, typer.Option(metavar="GPUS[:MODEL]", help="A kind of node to add; may be repeated.")
@@ -53,7 +55,7 @@ def plan(
         loaded, machine = opt.load_trace(trace, cluster, quiet)
         what, chosen = loaded.workload, parse_policy(policy or "fifo")
     else:
-        queue = asking.live_queue(memory, live, policy=policy, main=main, wait=wait)
+        queue = asking.live_queue(memory, live, policy=policy, main=main, wait=wait, rest=rest)
         what, machine, chosen = queue.situation, queue.situation.cluster, queue.policy
     found = interruptible(
         plan_capacity, what, machine, target=target, policy=chosen, kinds=tuple(kind or ()), backfill=backfill,

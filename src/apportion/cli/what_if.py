@@ -8,6 +8,7 @@ import typer
 
 from apportion.cli import asking
 from apportion.cli import options as opt
+from apportion.cli.slurm import RestOpt
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +32,7 @@ def what_if(
     cluster: opt.ClusterOpt = None,
     main: asking.MainOpt = "main",
     wait: asking.WaitOpt = "wait",
+    rest: RestOpt = None,
     draws: Annotated[int, typer.Option(min=1, max=10_000, help="Possible futures.")] = 50,
     seed: opt.SeedOpt = 0,
     json: opt.JsonOpt = None,
@@ -48,10 +50,10 @@ def what_if(
     if not changes and to is None:
         raise UsageError("found nothing to change, expected changes such as +4x8:A100, or --to POLICY")
     other = parse_policy(to) if to else None
-    queue = asking.live_queue(memory, live, policy=policy, at_s=at, cluster=cluster, main=main, wait=wait)
+    queue = asking.live_queue(memory, live, policy=policy, at_s=at, cluster=cluster, main=main, wait=wait, rest=rest)
     parsed = [parse_change(text, queue.situation) for text in changes or ()]
     found = compare(
-        queue.situation, queue.policy, parsed, other_policy=other, job_id=job, draws=draws, seed=seed,
+        queue.situation, queue.policy, parsed, queue.history, other_policy=other, job_id=job, draws=draws, seed=seed,
         backfill=queue.backfill,
     )  # fmt: skip
     asking.answer(found, json)

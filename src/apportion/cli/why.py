@@ -9,6 +9,7 @@ import typer
 
 from apportion.cli import asking
 from apportion.cli import options as opt
+from apportion.cli.slurm import RestOpt
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +41,7 @@ def why(
     at: asking.AtOpt = 0.0,
     main: asking.MainOpt = "main",
     wait: asking.WaitOpt = "wait",
+    rest: RestOpt = None,
     json: opt.JsonOpt = None,
     quiet: opt.QuietOpt = False,
 ) -> None:
@@ -54,7 +56,9 @@ def why(
     if memory is not None or live is not None:
         if job is not None:
             raise UsageError("found --job with a live queue, expected the job's id as the argument")
-        queue = asking.live_queue(memory, live, policy=policy, at_s=at, cluster=cluster, main=main, wait=wait)
+        queue = asking.live_queue(
+            memory, live, policy=policy, at_s=at, cluster=cluster, main=main, wait=wait, rest=rest
+        )
         _now(trace, queue, json)
         return
     if job is None:

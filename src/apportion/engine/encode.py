@@ -145,17 +145,17 @@ def encode_nodes(cluster: Cluster, models: list[str]) -> tuple[Records, list[str
     nodes["up"] = 1
     nodes["pooled"] = table["pooled"].to_numpy()
     nodes["index"] = np.arange(table.height)
-    watts = {name: watts_of(name) for name in [None, *models]}
-    nodes["idle_w"] = [watts[name][0] for name in table["gpu_model"]]
-    nodes["max_w"] = [watts[name][1] for name in table["gpu_model"]]
     racks = table["rack"].drop_nulls().unique(maintain_order=True).to_list()
     for field, column, names in (
         ("model", "gpu_model", models),
         ("group", "group", owners),
         ("rack", "rack", racks),
     ):
-        number = {name: i for i, name in enumerate(names)}
-        nodes[field] = [-1 if value is None else number[value] for value in table[column]]
+        number = {None: -1} | {name: i for i, name in enumerate(names)}
+        nodes[field] = [number[value] for value in table[column].to_list()]
+    # a node without a model has the number -1, which is the last of the list
+    watts = np.array([watts_of(name) for name in [*models, None]])
+    nodes["idle_w"], nodes["max_w"] = watts[nodes["model"]].T
     devices = np.arange(NODE["free"].shape[0])
     nodes["free"] = np.where((devices < nodes["gpus"][:, None]) & (nodes["pooled"] == 0)[:, None], 1000, 0)
     return nodes, owners

@@ -88,8 +88,14 @@ def pass_heads(w):
                     kept += 1
             n = kept
         else:
-            n -= 1
-            chosen[best] = chosen[n]
+            # who asks for the same does not fit either
+            asked = queues(w)[q].kind
+            kept = 0
+            for i in range(n):
+                if queues(w)[chosen[i]].kind != asked:
+                    chosen[kept] = chosen[i]
+                    kept += 1
+            n = kept
     return DONE
 
 

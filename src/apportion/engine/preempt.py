@@ -2,6 +2,8 @@
 
 As Helios' SRTF and Tiresias do it: walk all jobs of a partition by key and give each what it asks for out of the
 partition's GPUs, skipping what is too large for the rest; then planned jobs that wait are placed in the same order.
+Where jobs are bound to GPU models, the same is counted for every set of models that some are bound to: jobs that run
+count where they run, jobs that wait where they have to.
 
 Running jobs outside the plan lose their devices. With `conserve` only as far as a planned job needs them: when one
 finds no place, and would if all of them were gone, the least urgent are preempted until it does; what is left free goes
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from apportion.engine.encode import NOWHERE
 from apportion.engine.fit import give_back, take_again
 from apportion.engine.index import touch
 from apportion.engine.jit import compiled, inner
@@ -23,6 +26,7 @@ from apportion.engine.sorting import sorted_by
 from apportion.engine.waiting import fill_view, wait
 from apportion.engine.world import (
     PASS_SIGNATURE,
+    bound,
     call_job_key,
     call_kind,
     jobs,
@@ -30,6 +34,7 @@ from apportion.engine.world import (
     nodes,
     parts,
     puts,
+    reach,
     running,
     runs,
     tasks,
@@ -93,6 +98,48 @@ def _running_by_key(w, part):
 
 
 @inner
+def _open_to(w, part):
+    """Return the milli-GPU of the nodes that are up and open to a partition, by the sets of models in `bound`."""
+    left = np.zeros(w.bound_n, np.int64)
+    for m in range(w.bound_n):
+        for n in range(w.nodes_n):
+            node = nodes(w)[n]
+            if node.up and node.model >= 0 and (bound(w)[m] >> node.model) & 1 and reach(w)[part * w.nodes_n + n]:
+                left[m] += node.gpus * 1000
+    return left
+
+
+@inner
+def _of_models(w, j, models):
+    """Return the milli-GPU of a job that are of these models: what it holds of them, or can have nowhere else."""
+    job = jobs(w)[j]
+    kind = kinds(w)[job.kind]
+    if job.run < 0:
+        own = tasks(w)[kind.shape].models & ~NOWHERE
+        return kind.milli if own != 0 and own & ~models == 0 else 0
+    run = runs(w)[job.run]
+    total = 0
+    for p in range(run.put, run.put + run.pieces):
+        put = puts(w)[p]
+        model = nodes(w)[put.node].model
+        if model >= 0 and (models >> model) & 1:
+            total += tasks(w)[put.shape].gpus * tasks(w)[put.shape].milli
+    return total
+
+
+@inner
+def _count(w, j, left):
+    """Take a job off what is left of each set of models, unless it is too large for one; return whether it was not."""
+    for m in range(left.size):
+        share = _of_models(w, j, bound(w)[m])
+        if share > 0 and share > left[m]:
+            return False
+    for m in range(left.size):
+        left[m] -= _of_models(w, j, bound(w)[m])
+    return True
+
+
+@inner
 def _plan(w, part):
     """Return (waiting jobs to place in order, running jobs to preempt in order)."""
     on, on_keys = _running_by_key(w, part)
@@ -100,9 +147,12 @@ def _plan(w, part):
     n = parts(w)[part].waiting
     line = waiting(w)
     quota = parts(w)[part].quota
+    left = _open_to(w, part)
     for j in on:
         if not jobs(w)[j].preemptible:
             quota -= kinds(w)[jobs(w)[j].kind].milli
+            for m in range(left.size):
+                left[m] -= _of_models(w, j, bound(w)[m])
     planned = np.empty(n, np.int32)
     evicted = np.empty(on.size, np.int32)
     p = e = 0
@@ -122,7 +172,7 @@ def _plan(w, part):
         milli = kinds(w)[jobs(w)[j].kind].milli
         if queued:
             i += 1
-            if milli <= quota:
+            if milli <= quota and _count(w, j, left):
                 quota -= milli
                 planned[p] = j
                 p += 1
@@ -130,7 +180,7 @@ def _plan(w, part):
         r += 1
         if not jobs(w)[j].preemptible:
             continue
-        if milli <= quota:
+        if milli <= quota and _count(w, j, left):
             quota -= milli
         else:
             evicted[e] = j

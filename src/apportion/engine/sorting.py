@@ -33,6 +33,11 @@ def sorted_by(keys, ties):
     """Return the positions 0..n-1 in ascending order of (keys[i], ties[i]); keys f8[n], ties i8[n]."""
     n = keys.size
     order = np.arange(n)
+    descents = 0
+    for i in range(1, n):
+        descents += _after(keys, ties, i - 1, i)
+    if descents == 0:
+        return order
     for root in range(n // 2 - 1, -1, -1):
         _sift(order, keys, ties, root, n)
     for end in range(n - 1, 0, -1):

@@ -138,6 +138,7 @@ ARRAYS = {
     "outside": OUTSIDE,  # failures and repairs, ascending
     "shares": SHARE,
     "reach": np.dtype("u1"),  # parts x nodes
+    "bound": np.dtype("i8"),  # sets of GPU models (bits) that jobs are bound to, without those that every node is in
     "touched": np.dtype("i4"),  # queues that got a job since the last pass
     "candidates": np.dtype("i4"),
     "subject": JOB,  # one record, what a dynamic key looks at
@@ -262,6 +263,7 @@ puts = _view("puts")
 outside = _view("outside")
 shares = _view("shares")
 reach = _view("reach")
+bound = _view("bound")
 touched = _view("touched")
 candidates = _view("candidates")
 subject = _view("subject")

@@ -20,6 +20,11 @@ class Aside:
     _count: dict[str, int] = field(default_factory=dict)
     _until: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def jobs(self) -> list[str]:
+        """Return the jobs that were refused lately."""
+        return list(self._count)
+
     def note(self, refused: Sequence[Refusal], told: Sequence[str], now_s: float) -> None:
         """Take note of the answers to the jobs that were told to start."""
         wanted = set(told)
@@ -28,7 +33,7 @@ class Aside:
                 self.refused(answer.job_id, now_s)
 
     def forget(self, states: Mapping[str, str]) -> None:
-        """Forget jobs that run by now, or are gone."""
+        """Forget jobs that run by now, or are gone; `states` has those of `jobs` that are not."""
         for job in [job for job in self._count if states.get(job, ENDED) in (RUNNING, ENDED)]:
             del self._count[job]
             self._until.pop(job, None)

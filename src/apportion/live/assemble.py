@@ -8,13 +8,13 @@ import polars as pl
 
 from apportion.live import backend as seen
 from apportion.live.backend import Launch, Observation
-from apportion.live.memory import Known, Memory
+from apportion.live.memory import Memory
 from apportion.live.situation import ENDED, PENDING, RUNNING, Situation
 from apportion.model.cluster import Cluster
 from apportion.predict.run_time import RunTimes
 
 _SHOWN = (seen.WAITING, seen.LAUNCHING, seen.RUNNING, seen.STOPPING)
-_LEFT_OUT = ("state", "started_s", "ended_s", "nodes", "devices", "why", "limit_s")
+_LEFT_OUT = ("state", "started_s", "ended_s", "nodes", "devices", "why")
 _NOTHING: Mapping[str, Launch] = {}
 
 
@@ -45,7 +45,7 @@ def assemble(
         jobs = _with_promises(jobs, promised, now)
     held = jobs["state"].is_in([seen.LAUNCHING, seen.RUNNING])
     history = memory.history()
-    known = _known(jobs, memory)
+    known = memory.remembered(jobs["job_id"])
     started = jobs["started_s"].fill_null(now).clip(upper_bound=now)
     table = jobs.with_columns(held.alias("_held"), started.alias("_started"), run_times.predict(history, jobs), *known)
     ran = pl.col("attained_s") + pl.when("_held").then(now - pl.col("_started")).otherwise(0.0)
@@ -95,15 +95,3 @@ def _with_promises(jobs: pl.DataFrame, promised: Mapping[str, Launch], now: floa
         )
         .drop("_nodes", "_devices")
     )
-
-
-def _known(jobs: pl.DataFrame, memory: Memory) -> list[pl.Series]:
-    """Return what is remembered of each job; one that is not known yet (seen by a reader only) comes last."""
-    last = Known(2**62, sequence=2**62)
-    known = [memory.open.get(job, last) for job in jobs["job_id"]]
-    return [
-        pl.Series("number", [k.number for k in known], dtype=pl.Int64),
-        pl.Series("attained_s", [k.attained_s for k in known], dtype=pl.Float64),
-        pl.Series("preemptions", [k.preemptions for k in known], dtype=pl.Int32),
-        pl.Series("sequence", [k.sequence for k in known], dtype=pl.Int64),
-    ]

@@ -159,8 +159,7 @@ class Controller:
         if not self._promised:
             return
         now = observation.time_s
-        jobs = observation.jobs.filter(pl.col("job_id").is_in(list(self._promised)))
-        state = dict(jobs.select("job_id", "state").iter_rows())
+        state = _states(observation.jobs, pl.col("job_id").is_in(list(self._promised)))
         closed = set(observation.nodes.filter(~pl.col("open"))["node"])
         self._promised = {
             job: (launch, since)
@@ -193,13 +192,13 @@ class Controller:
     def _act(self, observation: Observation, decisions: Decisions, took: tuple[float, float]) -> Cycle:
         jobs, now = observation.jobs, observation.time_s
         began = time.perf_counter()
-        states = dict(zip(jobs["job_id"].to_list(), jobs["state"].to_list(), strict=True))
+        counts = Counter(dict(jobs["state"].value_counts().iter_rows()))
         # what is only promised has not started: to stop it is to forget it
         stops = tuple(job for job in decisions.stops if job not in self._promised)
         for job in set(decisions.stops) - set(stops):
             del self._promised[job]
         # most jobs wait or run: what is rare is looked for once
-        rare = {job: state for job, state in states.items() if state in (seen.LAUNCHING, seen.STOPPING, seen.STRAY)}
+        rare = _states(jobs, pl.col("state").is_in([seen.LAUNCHING, seen.STOPPING, seen.STRAY]))
         parked = self._to_park(rare, now)
         telling = _Telling(now, self.cycles)
         telling.tell("park", parked, self.backend.park)
@@ -207,10 +206,10 @@ class Controller:
         launches, deferred = self._sort(jobs, rare, stops, telling, decisions, now)
         telling.launch(launches, self.backend.launch)
         self._order = {job: i for i, job in enumerate((*stops, *(launch.job_id for launch in launches)))}
-        self._aside.forget(states)
+        if self._aside.jobs:
+            self._aside.forget(_states(jobs, pl.col("job_id").is_in(self._aside.jobs)))
         self._aside.note(telling.refused, [launch.job_id for launch in launches], now)
         self.memory.log(self._only_watched(telling.entries) if self.watching else telling.entries)
-        counts = Counter(states.values())
         cycle = Cycle(
             self.cycles,
             now,
@@ -308,6 +307,11 @@ class _Telling:
         for job, nodes in jobs:
             outcome = UNKNOWN if lost else REFUSED if job in messages else TOLD
             self.entries.append((self.now_s, self.cycle, action, job, nodes, outcome, lost or messages.get(job, "")))
+
+
+def _states(jobs: pl.DataFrame, wanted: pl.Expr) -> dict[str, str]:
+    """Return the states of some jobs."""
+    return dict(jobs.select("job_id", "state").filter(wanted).iter_rows())
 
 
 def _changing(observation: Observation) -> tuple[Any, ...]:

@@ -144,8 +144,7 @@ def finish(
         if status == PAUSE and progress is not None:
             progress(int(engine.number("arrived")), engine.arrays["jobs"].size)
         if status == ROUND and rounds is not None:
-            view = rounds.view(engine)
-            rounds.apply(engine, view, policy.order.decide(view))  # type: ignore[union-attr]
+            rounds.round(engine, policy.order)  # type: ignore[arg-type]
 
 
 def rounds_of(encoded: Encoded, allocator: Allocator, situation: Situation) -> Rounds:
@@ -234,21 +233,17 @@ def _served(situation: Situation, encoded: Encoded, order: OrderPlan) -> F8 | No
 
 def _decisions(engine: Engine, situation: Situation) -> Decisions:
     names: list[str] = situation.cluster.table["node"].to_list()
-    ids: list[str] = situation.jobs["job_id"].to_list()
+    ids = situation.jobs["job_id"]
     before = situation.count(RUNNING)
     runs: Any = engine.arrays["runs"][: int(engine.number("run_count"))]
     puts = engine.arrays["puts"]
     stopped = runs["job"][:before][np.isfinite(runs["end"][:before])]
     # in the order in which they were stopped: of equal keys the first waits in front
     stopped = stopped[np.argsort(engine.arrays["jobs"]["sequence"][stopped], kind="stable")]
-    stops = [ids[job] for job in stopped]
+    started = runs[before:][~np.isfinite(runs["end"][before:])]
     starts = []
-    for run in runs[before:]:
-        if np.isfinite(run["end"]):
-            continue
+    for job, run in zip(ids[started["job"]].to_list(), started, strict=True):
         held = puts[run["put"] : run["put"] + run["pieces"]]
-        starts.append(
-            Start(ids[run["job"]], tuple(names[n] for n in held["node"]), tuple(int(m) for m in held["mask"]))
-        )
+        starts.append(Start(job, tuple(names[n] for n in held["node"]), tuple(held["mask"].tolist())))
     wake = min(engine.number("wake_at"), engine.number("round_at"))
-    return Decisions(tuple(stops), tuple(starts), wake)
+    return Decisions(tuple(ids[stopped].to_list()), tuple(starts), wake)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import polars as pl
@@ -106,6 +106,19 @@ class Forecast:
         }
 
 
+class Drawing(TypedDict, total=False):
+    """How futures are drawn and read, see `predict_starts`."""
+
+    draws: int | None
+    seed: int
+    quantiles: Sequence[float]
+    calibration: Calibration | None
+    arrivals: bool
+    horizon_s: float
+    backfill: int
+    futures: Futures | None
+
+
 def predict_start(
     situation: Situation,
     policy: Policy,
@@ -113,38 +126,24 @@ def predict_start(
     history: pl.DataFrame | None = None,
     *,
     run_times: RunTimes | None = None,
-    draws: int | None = None,
-    seed: int = 0,
-    quantiles: Sequence[float] = QUANTILES,
-    calibration: Calibration | None = None,
-    arrivals: bool = True,
-    horizon_s: float = HORIZON_S,
-    backfill: int = 0,
-    futures: Futures | None = None,
+    **drawing: Unpack[Drawing],
 ) -> Forecast:
     """Predict when a pending job, or one submitted now, starts.
 
     Parameters
     ----------
     job: the id of a job of the situation, or a request: columns of a workload such as `{"gpus": 4, "user": "ann"}`.
-    history: jobs that ended, oldest end first; default: those of the situation. run_times: looks run times up in it.
-    draws: possible futures; default: `DRAWS`, or `FEWER_DRAWS` under orders whose passes take long.
-    quantiles: between 0 and 1. calibration: learnt from past predictions.
-    arrivals: whether jobs go on being submitted. backfill, seed: as the controller has them.
-    futures: drawn already, of this very situation (then `history` to `arrivals` do not matter).
+    history, run_times, drawing: as for `predict_starts`.
 
     Raises
     ------
     InputError: the job is not known (the nearest is named), has ended, or the request is wrong.
     """
     if not isinstance(job, str):
-        if futures is not None:
+        if drawing.get("futures") is not None:
             raise InputError("found futures for a request, which they do not know; expected none")
         situation, job = with_request(situation, job, history, run_times or RunTimes())
-    return predict_starts(
-        situation, policy, [job], history, run_times=run_times, draws=draws, seed=seed, quantiles=quantiles,
-        calibration=calibration, arrivals=arrivals, horizon_s=horizon_s, backfill=backfill, futures=futures,
-    )[0]  # fmt: skip
+    return predict_starts(situation, policy, [job], history, run_times=run_times, **drawing)[0]
 
 
 def predict_starts(
@@ -163,7 +162,20 @@ def predict_starts(
     backfill: int = 0,
     futures: Futures | None = None,
 ) -> list[Forecast]:
-    """Predict when each of these jobs starts, all in the same futures; see `predict_start`."""
+    """Predict when each of these jobs starts, all in the same futures.
+
+    Parameters
+    ----------
+    history: jobs that ended, oldest end first; default: those of the situation. run_times: looks run times up in it.
+    draws: possible futures; default: `DRAWS`, or `FEWER_DRAWS` under orders whose passes take long.
+    quantiles: between 0 and 1. calibration: learnt from past predictions.
+    arrivals: whether jobs go on being submitted. backfill, seed: as the controller has them.
+    futures: drawn already, of this very situation (then `history` to `arrivals` do not matter).
+
+    Raises
+    ------
+    InputError: a job is not known (the nearest is named) or has ended.
+    """
     if draws is None:
         draws = DRAWS if is_static(situation, policy, seed) else FEWER_DRAWS
     _check(draws, quantiles)
@@ -178,8 +190,8 @@ def predict_starts(
         able = np.array([forward.can_run(int(row)) for row in rows])
         waiting = np.flatnonzero(~running)
         waits = np.zeros((futures.draws, rows.size))
-        for draw in range(futures.draws):
-            waits[draw, waiting] = forward.starts_of(draw, rows[waiting], horizon_s) - situation.now_s
+        for draw, ran in enumerate(forward.runs(rows[waiting], horizon_s)):
+            waits[draw, waiting] = ran.start_s - situation.now_s
     out = []
     for i, job in enumerate(jobs):
         about = (job, policy.name, situation.now_s)

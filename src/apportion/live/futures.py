@@ -17,6 +17,8 @@ STREAM_S = 14 * 86_400.0
 """How far back jobs are looked at to say who comes next."""
 LONG_S = 3 * 86_400.0
 """A history that reaches so far back knows the running jobs that began in it."""
+LOOK_BACK = 20_000
+"""Ended jobs from which run times and arrivals are drawn, the last ones: a controller itself looks back on fewer."""
 FEW = 20
 """Submissions with which a past is worth copying."""
 
@@ -68,12 +70,13 @@ class Futures:
 
         Parameters
         ----------
-        history: jobs that ended, oldest end first (columns of a workload, `duration_s` what they took); default: those
-        of the situation. arrivals: whether jobs go on being submitted as in the last two weeks.
+        history: jobs that ended, oldest end first (columns of a workload, `duration_s` what they took), of which the
+        last `LOOK_BACK` count; default: those of the situation. arrivals: whether jobs go on being submitted as in the
+        last two weeks.
         """
         run_times = run_times or RunTimes()
         jobs = situation.jobs
-        past = history if history is not None else jobs.filter(pl.col("state") == ENDED)
+        past = (history if history is not None else jobs.filter(pl.col("state") == ENDED)).tail(LOOK_BACK)
         known_past = past
         past = _with_running(situation, past, run_times, seed)
         sampler = run_times.sampler(past, jobs, _ran(situation))

@@ -11,7 +11,7 @@ import polars as pl
 
 from apportion.live import backend as seen
 from apportion.live.memory import Memory
-from apportion.live.metrics import gpus_by_model
+from apportion.live.metrics import gpus_by_model, held_by_node
 from apportion.model.units import format_duration
 
 SILENT_S = 180.0
@@ -82,17 +82,9 @@ def _models(table: pl.DataFrame) -> Table:
 
 
 def _nodes(nodes: pl.DataFrame, jobs: pl.DataFrame) -> Table:
-    held = (
-        jobs.filter(pl.col("nodes").list.len() > 0)
-        .select(
-            node="nodes",
-            gpus=pl.col("tasks") * pl.col("gpus") * pl.col("gpu_milli") / 1000 / pl.col("nodes").list.len(),
-        )
-        .explode("node")
-        .group_by("node")
-        .agg(pl.col("gpus").sum().alias("held"))
+    table = nodes.join(held_by_node(jobs), on="node", how="left", maintain_order="left").with_columns(
+        pl.col("held").fill_null(0)
     )
-    table = nodes.join(held, on="node", how="left", maintain_order="left").with_columns(pl.col("held").fill_null(0))
     rows = [
         (node, model or "", f"{used:g}/{gpus}", "open" if is_open else f"closed: {reason or ''}".rstrip(": "))
         for node, model, used, gpus, is_open, reason in table.select(

@@ -32,38 +32,44 @@ def learn(memory: Memory, observation: Observation, told: Mapping[str, int], bef
     passed over.
     """
     marks = observation.jobs.select("job_id", "state", "started_s").hash_rows(seed=7).to_numpy()
-    news = observation.jobs if before is None else observation.jobs.filter(pl.Series(~_among(marks, before)))
+    ordered = np.sort(marks)
+    news = observation.jobs if before is None else observation.jobs.filter(pl.Series(_new(marks, ordered, before)))
     known = memory.open
-    changed: list[dict[str, Any]] = []
-    fresh: list[dict[str, Any]] = []
-    for row in news.iter_rows(named=True):
-        one, state = known.get(row["job_id"]), row["state"]
+    changed_at: list[int] = []
+    fresh_at: list[int] = []
+    for i, (job, state, started) in enumerate(news.select("job_id", "state", "started_s").iter_rows()):
+        one = known.get(job)
         if one is None:
             if state != seen.ENDED:
-                fresh.append(row)
-        elif state == seen.ENDED or one.started_s != (row["started_s"] if state in _HOLDS else None):
-            changed.append(row)
-    changed.sort(key=lambda row: told.get(row["job_id"], _LAST))
-    fresh.sort(key=lambda row: row["submit_s"])
-    gone = _gone(known, observation, len(fresh), sum(row["state"] == seen.ENDED for row in changed))
-    if changed or fresh or gone:
+                fresh_at.append(i)
+        elif state == seen.ENDED or one.started_s != (started if state in _HOLDS else None):
+            changed_at.append(i)
+    changed = sorted(news[_rows(changed_at)].iter_rows(named=True), key=lambda row: told.get(row["job_id"], _LAST))
+    fresh = news[_rows(fresh_at)].sort("submit_s", maintain_order=True)
+    gone = _gone(known, observation, len(fresh_at), sum(row["state"] == seen.ENDED for row in changed))
+    if changed or fresh_at or gone:
         with memory.together():
             for row in changed:
                 _note(memory, row, observation.time_s)
-            memory.admit(fresh)
-            for row in fresh:
-                if row["state"] in _HOLDS and row["started_s"] is not None:
-                    memory.begin(row["job_id"], row["started_s"], row["nodes"] or ())
+            memory.admit(fresh.iter_rows(named=True))
+            running = fresh.filter(pl.col("state").is_in(_HOLDS) & pl.col("started_s").is_not_null())
+            for job, started, nodes in running.select("job_id", "started_s", "nodes").iter_rows():
+                memory.begin(job, started, nodes or ())
             for job in gone:
                 memory.end(job, observation.time_s)
-    return np.sort(marks)
+    return ordered
 
 
-def _among(marks: Marks, before: Marks) -> npt.NDArray[np.bool_]:
+def _rows(numbers: list[int]) -> pl.Series:
+    return pl.Series(numbers, dtype=pl.UInt32)
+
+
+def _new(marks: Marks, ordered: Marks, before: Marks) -> npt.NDArray[np.bool_]:
+    """Return which of the marks (`ordered`: the same, ascending) are not in `before`."""
     if not before.size:
-        return np.zeros(marks.size, np.bool_)
-    at = np.minimum(np.searchsorted(before, marks), before.size - 1)
-    return np.asarray(before[at] == marks)
+        return np.ones(marks.size, np.bool_)
+    at = np.minimum(np.searchsorted(before, ordered), before.size - 1)
+    return np.isin(marks, ordered[before[at] != ordered])
 
 
 def _gone(known: Mapping[str, object], observation: Observation, fresh: int, ended: int) -> list[str]:

@@ -43,6 +43,12 @@ MIGRATIONS = (
     create table facts (key text primary key, value text);
     create table pictures (name text primary key, time_s real not null, nodes blob, jobs blob);
     """,
+    """
+    create table predictions (
+        job_id text not null, number integer not null, hour integer not null, time_s real not null,
+        policy text not null, waits blob not null, primary key (number, hour)
+    );
+    """,
 )
 """The n-th takes a file from version n to version n + 1 (`pragma user_version`)."""
 HISTORY = 2000
@@ -51,6 +57,10 @@ KEEP_DAYS = 90.0
 """How long decisions and ended jobs are kept."""
 BUSY_MS = 5000
 """How long a reader's lock is waited for."""
+_TOGETHER = 1000
+"""Rows written by one statement: a first look at a cluster has ten thousand."""
+_LAST = 1 << 62
+"""Number of a job that is not known."""
 
 Entry = tuple[float, int, str, str, tuple[str, ...], str, str]
 """A decision: time, cycle, action, job, nodes, outcome, message."""
@@ -69,7 +79,13 @@ _HISTORY_SCHEMA = dict(
 )
 
 
-@dataclass
+REMEMBERED: dict[str, Any] = {
+    "number": pl.Int64, "attained_s": pl.Float64, "preemptions": pl.Int32, "sequence": pl.Int64,
+}  # fmt: skip
+"""Columns of `Memory.remembered`, each a field of `Known`."""
+
+
+@dataclass(slots=True)
 class Known:
     """What is remembered of a job that has not ended.
 
@@ -167,6 +183,8 @@ class Memory:
         }
         top = self.base.execute("select coalesce(max(number), -1) + 1, coalesce(max(sequence), -1) + 1 from jobs")
         self._next, self._sequence = (int(value) for value in top.fetchone())
+        self._remembered: pl.DataFrame | None = None
+        self._changed: set[str] = set()  # jobs that `_remembered` says wrong things of
         self._history: pl.DataFrame | None = None
         self._ended: list[tuple[Any, ...]] = []
         self._served: dict[str, dict[str, float]] = {"user": {}, "group": {}}
@@ -219,16 +237,23 @@ class Memory:
 
     def admit(self, rows: Iterable[dict[str, Any]]) -> None:
         """Remember jobs that were not known, or were thought to be over; `rows` have the columns of observed jobs."""
-        values = []
+        values: list[tuple[Any, ...]] = []
         for row in rows:
             job = row["job_id"]
             if self._revive(job, row["submit_s"]):
                 continue
             known = Known(self._next, sequence=self._sequence, shape=tuple(row[name] for name in _SHAPE))
             self.open[job] = known
+            self._changed.add(job)
             values.append((job, known.number, known.sequence, *_in_sql(known.shape)))
             self._next += 1
             self._sequence += 1
+            if len(values) == _TOGETHER:
+                self._insert(values)
+                values.clear()
+        self._insert(values)
+
+    def _insert(self, values: list[tuple[Any, ...]]) -> None:
         self.base.executemany(
             f"insert or replace into jobs (job_id, number, sequence, {_IN_SQL}) values ({','.join('?' * 15)})", values
         )
@@ -244,6 +269,7 @@ class Memory:
             return False
         number, attained, preemptions, *shape = row
         self.open[job] = Known(number, attained, preemptions, None, self._sequence, _shape(shape))
+        self._changed.add(job)
         self.base.execute(
             "update jobs set ended_s = null, started_s = null, sequence = ? where job_id = ?", (self._sequence, job)
         )
@@ -254,6 +280,7 @@ class Memory:
     def begin(self, job: str, started_s: float, nodes: Sequence[str] = ()) -> None:
         """Note that a job was seen running since `started_s`."""
         known = self.open[job]
+        self._changed.add(job)
         known.started_s, known.sequence = started_s, self._sequence
         self._sequence += 1
         self.base.execute(
@@ -265,6 +292,7 @@ class Memory:
     def suspend(self, job: str, at_s: float) -> None:
         """Note that the current run of a job was cut short."""
         known = self.open[job]
+        self._changed.add(job)
         if known.started_s is not None:
             self._serve(known, at_s)
             known.preemptions += 1
@@ -278,6 +306,7 @@ class Memory:
     def end(self, job: str, at_s: float) -> None:
         """Note that a job is over."""
         known = self.open.pop(job)
+        self._changed.add(job)
         if known.started_s is not None:
             self._serve(known, at_s)
         self.base.execute("update jobs set attained_s = ?, ended_s = ? where job_id = ?", (known.attained_s, at_s, job))
@@ -293,6 +322,31 @@ class Memory:
             total = self._served[kind].get(name or "", 0.0) + received
             self._served[kind][name or ""] = total
             self.base.execute("insert or replace into served values (?, ?, ?)", (kind, name or "", total))
+
+    def remembered(self, jobs: pl.Series) -> list[pl.Series]:
+        """Return the columns of `REMEMBERED` of these jobs; one that is not known (yet) comes after all others."""
+        table = self._remember() if self._remembered is None or self._changed else self._remembered
+        found = jobs.to_frame("job_id").join(table, on="job_id", how="left", maintain_order="left")
+        unknown = Known(_LAST, sequence=_LAST)
+        if found["number"].null_count():
+            found = found.with_columns(pl.col(name).fill_null(getattr(unknown, name)) for name in REMEMBERED)
+        return found.select(*REMEMBERED).get_columns()
+
+    def _remember(self) -> pl.DataFrame:
+        """Bring the table of what is remembered up to date; between two cycles few jobs change."""
+        stale = set(self.open) if self._remembered is None else self._changed
+        known = [(job, self.open[job]) for job in stale if job in self.open]
+        fresh = pl.DataFrame(
+            {"job_id": [job for job, _ in known]}
+            | {name: [getattr(one, name) for _, one in known] for name in REMEMBERED},
+            schema={"job_id": pl.String, **REMEMBERED},
+        )
+        if self._remembered is not None:
+            kept = self._remembered.filter(~pl.col("job_id").is_in(list(stale)))
+            fresh = pl.concat([kept, fresh], rechunk=True)
+        self._remembered = fresh
+        self._changed.clear()
+        return fresh
 
     def history(self) -> pl.DataFrame:
         """Return the last jobs that ended after having run, oldest first, as rows of a workload with `number`."""
@@ -314,11 +368,14 @@ class Memory:
         """Return, by user and by group, the GPU-seconds of all runs that are over."""
         return self._served
 
-    def observed(self) -> pl.DataFrame:
-        """Return all jobs that ended, as a workload: `duration_s` is how long they ran; with `start_s` and `end_s`."""
+    def observed(self, last: int = -1) -> pl.DataFrame:
+        """Return all jobs that ended, or the last ones, as a workload by submission: `duration_s` is how long they ran;
+        with `start_s` and `end_s`."""
         rows = self.base.execute(
-            f"select job_id, number, {_IN_SQL}, attained_s, first_started_s, ended_s from jobs"
-            " where ended_s is not null and attained_s > 0 order by submit_s, number"
+            f"select job_id, number, {_IN_SQL}, attained_s, first_started_s, ended_s from (select * from jobs"
+            " where ended_s is not null and attained_s > 0 order by ended_s desc, number desc limit ?)"
+            " order by submit_s, number",
+            (last,),
         ).fetchall()
         found = [(job, number, *_shape(rest[:12]), *rest[12:]) for job, number, *rest in rows]
         schema = _HISTORY_SCHEMA | {"start_s": pl.Float64, "end_s": pl.Float64}
@@ -371,13 +428,15 @@ class Memory:
         return Observation(float(row[0]), *(pl.read_ipc(io.BytesIO(blob)) for blob in row[1:]))
 
     def prune(self, now_s: float, keep_days: float = KEEP_DAYS) -> int:
-        """Forget decisions and ended jobs older than `keep_days`, but for the last `HISTORY` jobs; return how many.
+        """Forget decisions, predictions and ended jobs older than `keep_days`, but for the last `HISTORY` jobs; return
+        how many.
 
         What their users and groups received is kept.
         """
         before = now_s - keep_days * 86400
         with self.together():
             gone = self.base.execute("delete from decisions where time_s < ?", (before,)).rowcount
+            gone += self.base.execute("delete from predictions where time_s < ?", (before,)).rowcount
             last = "select job_id from jobs where ended_s is not null order by ended_s desc, number desc limit ?"
             gone += self.base.execute(
                 f"delete from jobs where ended_s < ? and job_id not in ({last})", (before, HISTORY)

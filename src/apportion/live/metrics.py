@@ -118,11 +118,10 @@ def escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def gpus_by_model(observation: Observation) -> pl.DataFrame:
-    """Return `model, total, allocated, closed`, a row a GPU model; a job's GPUs lie evenly on its nodes."""
-    nodes = observation.nodes.with_columns(model=pl.col("gpu_model").fill_null("unknown"))
-    held = (
-        observation.jobs.filter(pl.col("nodes").list.len() > 0)
+def held_by_node(jobs: pl.DataFrame) -> pl.DataFrame:
+    """Return `node, held`: GPUs in use where any are; a job's GPUs lie evenly on its nodes."""
+    return (
+        jobs.filter(pl.col("nodes").list.len() > 0)
         .select(
             node="nodes",
             gpus=pl.col("tasks") * pl.col("gpus") * pl.col("gpu_milli") / 1000 / pl.col("nodes").list.len(),
@@ -131,6 +130,12 @@ def gpus_by_model(observation: Observation) -> pl.DataFrame:
         .group_by("node")
         .agg(pl.col("gpus").sum().alias("held"))
     )
+
+
+def gpus_by_model(observation: Observation) -> pl.DataFrame:
+    """Return `model, total, allocated, closed`, a row a GPU model."""
+    nodes = observation.nodes.with_columns(model=pl.col("gpu_model").fill_null("unknown"))
+    held = held_by_node(observation.jobs)
     return (
         nodes.join(held, on="node", how="left")
         .group_by("model")

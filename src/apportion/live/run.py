@@ -17,6 +17,7 @@ from apportion.live.controller import Controller, Cycle
 from apportion.live.log import Log
 from apportion.live.metrics import Metrics
 from apportion.live.shadow import FIRST
+from apportion.live.warm import warm_up
 
 LONGEST_WAIT_S = 60.0
 """Between two tries while the cluster does not answer."""
@@ -64,6 +65,8 @@ class Service:
             ("seed", self.controller.seed), ("watching", int(self.controller.watching)),
         ):  # fmt: skip
             memory.set_fact(fact, str(value))
+        if cycles is None and not self.controller.watching:
+            self._warm_up()
         done = tried = 0
         try:
             while not self.stopping.is_set() and (cycles is None or tried < cycles):
@@ -78,6 +81,16 @@ class Service:
                 memory.draw(self._undrawn)
             self.log.write("ended", self.clock(), cycles=done)
         return done
+
+    def _warm_up(self) -> None:
+        """Compile what the policy needs, so that its first cycle acts on what it has just seen."""
+        began = time.monotonic()
+        failed = {}
+        try:
+            warm_up(self.controller.policy.name, self.controller.backfill)
+        except Exception as error:  # what a policy makes of made-up jobs must not keep it from the real ones
+            failed = {"message": str(error)}
+        self.log.write("warm", self.clock(), took_s=round(time.monotonic() - began, 3), **failed)
 
     def _once(self) -> Cycle | None:
         """Run a cycle; None = it could not be done."""

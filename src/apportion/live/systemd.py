@@ -22,6 +22,8 @@ Wants=network-online.target
 User=apportion
 Group=apportion
 ExecStart={command}
+# SLURM_JWT=... for --rest, in a file that only root can read
+EnvironmentFile=-/etc/apportion/token
 # SIGTERM ends it after the running cycle; killed at any other point it goes on from what is so
 Restart=always
 RestartSec=5
@@ -65,5 +67,6 @@ def unit(policy: str, flags: Sequence[str] = ()) -> str:
         str(program), "live", "slurm", policy, "--memory", "/var/lib/apportion/memory.sqlite", "--log",
         "/var/log/apportion/live.jsonl", *flags,
     ]  # fmt: skip
-    command = " ".join(shlex.quote(word).replace("%", "%%") for word in words)
+    # systemd puts its own values for % and $, even between quotes
+    command = " ".join(shlex.quote(word).replace("%", "%%").replace("$", "$$") for word in words)
     return UNIT.format(policy=policy.replace("%", "%%"), command=command)

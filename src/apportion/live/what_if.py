@@ -194,8 +194,7 @@ def _side(
     watch = hours * 3600
     capacity = max(situation.cluster.gpus * watch, 1.0)
     waits, use = np.zeros((futures.draws, rows.size)), np.zeros(futures.draws)
-    for draw in range(futures.draws):
-        ran = forward.run(draw, rows, HORIZON_S, watch)
+    for draw, ran in enumerate(forward.runs(rows, HORIZON_S, watch)):
         waits[draw], use[draw] = ran.start_s - situation.now_s, ran.busy_gpu_s / capacity
     return waits, use
 

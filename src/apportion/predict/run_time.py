@@ -87,22 +87,20 @@ class RunTimes:
         history: `duration_s` and the columns of `levels`. jobs: the columns of `levels`, perhaps `limit_s`.
         """
         limit = jobs["limit_s"] if "limit_s" in jobs.columns else pl.Series([None] * jobs.height, dtype=pl.Float64)
-        guesses = [limit]
-        for keys in reversed(self._levels(history, jobs)):
-            guesses.insert(0, self._mean(history, jobs, keys))
-        guess = pl.select(pl.coalesce(*guesses, pl.lit(self.unknown_s))).to_series()
-        return pl.select(pl.min_horizontal(guess, limit)).to_series().alias("duration_s")
+        means = [self._mean(history, jobs, keys) for keys in self._levels(history, jobs)]
+        guess = pl.coalesce(*means, limit, pl.lit(self.unknown_s))
+        return pl.select(duration_s=pl.min_horizontal(guess, limit)).to_series()
 
     def _levels(self, history: pl.DataFrame, jobs: pl.DataFrame) -> list[list[str]]:
         return [
             list(level) for level in self.levels if all(key in history.columns and key in jobs.columns for key in level)
         ]
 
-    def _mean(self, history: pl.DataFrame, jobs: pl.DataFrame, keys: list[str]) -> pl.Series:
+    def _mean(self, history: pl.DataFrame, jobs: pl.DataFrame, keys: list[str]) -> pl.Series | pl.Expr:
         mean = pl.when(pl.len() >= self.least).then(pl.col("duration_s").mean()).alias("mean")
         if not keys:
             value = history.select(mean)["mean"][0] if history.height else None
-            return pl.Series([value] * jobs.height, dtype=pl.Float64)
+            return pl.lit(value, pl.Float64)
         known = history.group_by(keys).agg(mean)
         return jobs.select(keys).join(known, on=keys, how="left", maintain_order="left")["mean"]
 
@@ -118,7 +116,8 @@ class RunTimes:
 
         Parameters
         ----------
-        history, jobs: as for `predict`. attained_s: f8[jobs], how long each has run already.
+        history, jobs: as for `predict`; `attained_s` of `jobs`, if there, is what runs before the current one did.
+        attained_s: f8[jobs], how long each has run already, the current run included.
         """
         times = history["duration_s"].to_numpy().astype(np.float64)
         levels = self._levels(history, jobs) if history.height else []
@@ -143,6 +142,8 @@ class RunTimes:
         limit = np.full(jobs.height, np.inf)
         if "limit_s" in jobs.columns:
             limit = jobs["limit_s"].cast(pl.Float64).fill_null(np.inf).to_numpy()
+            if "attained_s" in jobs.columns:  # a limit is one of a run: what earlier runs did does not count
+                limit = limit + jobs["attained_s"].to_numpy()
         fallback = np.where(np.isfinite(limit), limit, np.maximum(self.unknown_s, 2 * attained_s))
         times = np.concatenate([*parts, np.zeros(0)])
         return Sampler(

@@ -38,7 +38,7 @@ KEPT = {
 }
 """Fields that come along as columns of their own."""
 
-SCRATCH = ("id", "shown", "state", "exit", "start_s", "end_s", "elapsed", "suspended", "unplaced", "uneven")
+SCRATCH = ("id", "shown", "state", "exit", "start_s", "end_s", "elapsed", "suspended", "unplaced", "scattered")
 
 
 def read(location: Path, options: Options) -> Trace:
@@ -146,7 +146,9 @@ def _jobs(table: SacctTable, path: Path) -> tuple[pl.DataFrame, datetime | None]
     }
     if "Priority" in text.columns:
         priority = number(text, "Priority", path, minimum=0, default=0, header_rows=top)
-        columns["priority"] = priority.clip(0, 2**31 - 1).cast(pl.Int32)
+        # where Slurm counts down from 2**32 the upper half of the numbers is used, and their order is all that matters
+        high = int((priority.max() or 0) >= 2**31)  # type: ignore[operator]
+        columns["priority"] = (priority - high * 2**31).clip(-(2**31), 2**31 - 1).cast(pl.Int32)
     if "Restarts" in text.columns:
         columns["source_restarts"] = number(text, "Restarts", path, minimum=0, default=0, header_rows=top)
     if "Eligible" in seconds:
@@ -287,7 +289,7 @@ def _timed(frame: pl.DataFrame, report: QualityReport) -> pl.DataFrame:
         frame = frame.with_columns(source_queue_s=(pl.col("source_wait_s") - pl.col("source_hold_s")).clip(0))
     frame = without(frame, pl.col("duration_s") < 0, "ends before it starts", report)
     report.repair("started before its submission: waited 0 s", int((frame["source_wait_s"] < 0).sum()))
-    report.repair("GPUs do not divide over the nodes: one task", int(frame["uneven"].sum()))
+    report.repair("GPUs not dealt out evenly over the nodes: a task a GPU", int(frame["scattered"].sum()))
     return frame.with_columns(
         pl.col("source_wait_s").clip(0), duration_s=at_least_a_second(frame["duration_s"], report)
     )

@@ -20,11 +20,17 @@ MOST_MIB = 1e12
 
 
 def demand(table: SacctTable, path: Path, per_node: int | None, report: QualityReport) -> pl.DataFrame:
-    """Return tasks, gpus, cpu_milli, memory_mib, gpu_models, source_gpu_model and `uneven` of each row.
+    """Return tasks, apart, gpus, cpu_milli, memory_mib, gpu_models, source_gpu_model and `scattered` of each row.
 
-    A job becomes a task a node when its GPUs divide evenly over its nodes, else one task (`uneven`). GPUs and
-    models are what was asked for (ReqTRES, ReqGRES) before what was given (AllocTRES, AllocGRES): a job may
-    be given more than it asked for, and where it happened to run does not bind it.
+    A job is a task a node, and these are `apart` where the accounting tells that so many nodes were asked for. GPUs and
+    models are what was asked for (ReqTRES, ReqGRES) before what was given (AllocTRES, AllocGRES): a job may be given
+    more than it asked for, and where it happened to run does not bind it. More nodes given than asked for:
+
+    - and as many GPUs more: they were asked for on each node (`-n 100 --gres=gpu:1`), a task a node;
+    - and just the GPUs asked for: they were asked for in all (`--gpus=12`), and may lie on any nodes.
+
+    The latter, and jobs whose GPUs do not divide evenly over their nodes (Slurm fills one node after the other), become
+    a task a GPU (`scattered`).
 
     Parameters
     ----------
@@ -37,30 +43,43 @@ def demand(table: SacctTable, path: Path, per_node: int | None, report: QualityR
     height = table.frame.height
     nodes = _counted(table, path, ("NNodes", "AllocNodes", "ReqNodes"), "node", MOST).fill_null(1).clip(1)
     cores = _counted(table, path, ("ReqCPUS", "NCPUS", "AllocCPUS"), "cpu", MOST_CORES).fill_null(0)
-    gpus, models, ran_on = _gpus(table, path, nodes)
+    asked = _counted(table, path, ("ReqNodes",), "node", MOST, given=False)
+    gpus, held, models, ran_on = _gpus(table, path, nodes)
     if gpus is None or (per_node is not None and not gpus.sum()):
-        gpus = nodes * (per_node or 1)
+        gpus = held = nodes * (per_node or 1)
         why = "" if per_node is not None else "; give gpus_per_node= when a node has more"
         report.notes.append(f"the log records no GPUs: every node counts as {per_node or 1}{why}")
     elif not gpus.sum() and height:
         report.notes.append("no job names a GPU; gpus_per_node= counts whole nodes instead")
-    even = gpus % nodes == 0
-    tasks = pl.select(pl.when(even).then(nodes).otherwise(1.0)).to_series()
+    grown = (nodes > asked).fill_null(False) & (gpus > 0)
+    by_node = grown & (gpus % asked == 0) & (held * asked >= gpus * nodes)
+    by_node = by_node.fill_null(False)
+    gpus = pl.select(pl.when(by_node).then(gpus / asked * nodes).otherwise(gpus)).to_series()
+    scattered = ((gpus % nodes != 0) | (grown & ~by_node)) & (nodes > 1)
+    tasks = pl.select(pl.when(scattered).then(gpus).otherwise(nodes)).to_series()
     return pl.DataFrame(
         {
             "tasks": tasks.cast(pl.Int32),
+            "apart": ~scattered & (nodes > 1) & ((nodes == asked).fill_null(False) | by_node),
             "gpus": (gpus / tasks).cast(pl.Int32),
             "cpu_milli": (cores * 1000 / tasks).ceil().cast(pl.Int64),
             "memory_mib": _memory(table, path, nodes, cores, tasks).cast(pl.Int64),
             "gpu_models": models,
             "source_gpu_model": ran_on,
-            "uneven": ~even,
+            "scattered": scattered,
         }
     )
 
 
-def _counted(table: SacctTable, path: Path, names: tuple[str, ...], tres: str, most: float) -> pl.Series:
-    """Return the first positive count among the fields `names`, else the one in a TRES list, else null."""
+def _counted(
+    table: SacctTable, path: Path, names: tuple[str, ...], tres: str, most: float, given: bool = True
+) -> pl.Series:
+    """Return the first positive count among the fields `names`, else the one in a TRES list, else null.
+
+    Parameters
+    ----------
+    given: whether what was given counts where nothing is said of what was asked for.
+    """
     found = []
     for name in names:
         if name not in table.frame.columns:
@@ -78,16 +97,18 @@ def _counted(table: SacctTable, path: Path, names: tuple[str, ...], tres: str, m
             )
         at_most(values, most, text, path, column=name, header_rows=table.header_rows)
         found.append(values)
-    found += _listed(table, path, tres, most)
+    found += _listed(table, path, tres, most, ("ReqTRES", "AllocTRES") if given else ("ReqTRES",))
     positive = [pl.when(values > 0).then(values) for values in found]
     if not positive:
         return pl.Series([None] * table.frame.height, dtype=pl.Float64)
     return pl.select(pl.coalesce(positive)).to_series()
 
 
-def _listed(table: SacctTable, path: Path, tres: str, most: float) -> list[pl.Series]:
+def _listed(
+    table: SacctTable, path: Path, tres: str, most: float, names: tuple[str, ...] = ("ReqTRES", "AllocTRES")
+) -> list[pl.Series]:
     found = []
-    for name in ("ReqTRES", "AllocTRES"):
+    for name in names:
         if name in table.frame.columns:
             text = table.frame[name]
             values = fields.tres_amount(text, tres)
@@ -95,11 +116,14 @@ def _listed(table: SacctTable, path: Path, tres: str, most: float) -> list[pl.Se
     return found
 
 
-def _gpus(table: SacctTable, path: Path, nodes: pl.Series) -> tuple[pl.Series | None, pl.Series, pl.Series]:
-    """Return the job's GPUs (None when no field could tell), the models it asked for, the model it ran on."""
+def _gpus(table: SacctTable, path: Path, nodes: pl.Series) -> tuple[pl.Series | None, pl.Series, pl.Series, pl.Series]:
+    """Return the job's GPUs (None when no field could tell), those it was given (null where not known), the models it
+    asked for, the model it ran on."""
     text = table.frame
+    unknown = pl.Series([None] * text.height, dtype=pl.Float64)
     nothing = pl.Series([[]] * text.height, dtype=pl.List(pl.String))
     asked: list[pl.Series] = []
+    held = [unknown]
     wanted: list[pl.Series] = []
     given: list[pl.Series] = []
     for name in ("ReqTRES", "ReqGRES", "AllocTRES", "AllocGRES"):
@@ -111,12 +135,13 @@ def _gpus(table: SacctTable, path: Path, nodes: pl.Series) -> tuple[pl.Series | 
             total = total * nodes  # --gres is asked for on each node
         at_most(total, MOST, text[name], path, column=name, header_rows=table.header_rows)
         asked.append(total)
+        held += [total] if name.startswith("Alloc") else []
         (wanted if name.startswith("Req") else given).append(models)
     if not asked:
-        return None, nothing, pl.Series([None] * text.height, dtype=pl.String)
+        return None, unknown, nothing, pl.Series([None] * text.height, dtype=pl.String)
     gpus = pl.select(pl.coalesce(asked).fill_null(0.0)).to_series()
     ran_on = _first_list(given or [nothing]).list.first()
-    return gpus, _first_list(wanted or given), ran_on
+    return gpus, pl.select(pl.coalesce(held)).to_series(), _first_list(wanted or given), ran_on
 
 
 def _first_list(lists: list[pl.Series]) -> pl.Series:

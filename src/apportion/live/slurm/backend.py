@@ -1,6 +1,6 @@
 """A Slurm cluster: jobs are submitted to a partition that is down, and started by moving them to the main one.
 
-One `scontrol update` names the nodes and the number of nodes (so that Slurm adds none), moves the job and marks it as
+One change of a job names the nodes and the number of nodes (so that Slurm adds none), moves the job and marks it as
 ours, all at once. A job is suspended by requeueing it: Slurm sends SIGTERM, then SIGKILL `KillWait` seconds later, so a
 job that saves its work on SIGTERM, or now and then, goes on where it was. A job that wants another signal earlier says
 so: `--comment=checkpoint:USR1`. Slurm's own `suspend` is of no use here: it does not free the GPUs.
@@ -16,11 +16,11 @@ import polars as pl
 
 from apportion.live.backend import RUNNING, STOPPING, BackendError, Launch, Observation, Refusal
 from apportion.live.slurm import nodes as node_rows
-from apportion.live.slurm.client import JOB_ID, SIGNALS, Slurm, checked
+from apportion.live.slurm.access import Access, Change, Command, Requeue, Row
+from apportion.live.slurm.client import Slurm
 from apportion.live.slurm.demand import Site
-from apportion.live.slurm.hostlist import NODE_NAME
-from apportion.live.slurm.jobs import MARK, PENDING, JobPoll, View, job_frame, penalised, refused, signal_of
-from apportion.live.slurm.nodes import NodePoll
+from apportion.live.slurm.jobs import MARK, PENDING, View, job_frame, penalised, refused, signal_of
+from apportion.live.slurm.names import JOB_ID, SIGNALS, checked
 
 TOP_PRIORITY = 4_294_960_000
 """Priority of the first job launched in a cycle: above all that Slurm gives by itself."""
@@ -42,7 +42,7 @@ class SlurmBackend:
     Parameters
     ----------
     name: of the cluster. main: partition where jobs run. wait: partition that is down, where they wait.
-    slurm: how to reach it. grace_s: seconds between the signal a job asked for and its requeueing.
+    slurm: how to reach it, `Slurm` or `Rest`. grace_s: seconds between the signal a job asked for and its requeueing.
     signal: sent before a requeue to jobs that asked for none; a script that does not handle it dies of it.
 
     Raises
@@ -53,7 +53,7 @@ class SlurmBackend:
     name: str = "slurm"
     main: str = "main"
     wait: str = "wait"
-    slurm: Slurm = field(default_factory=Slurm)
+    slurm: Access = field(default_factory=Slurm)
     grace_s: float = 30.0
     signal: str | None = None
     clock: Callable[[], float] = time.time
@@ -61,8 +61,8 @@ class SlurmBackend:
     """When each job that was sent a signal is requeued."""
     _cooling: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     """Jobs that Slurm would not start: until when they are left alone, and why."""
-    _rows: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
-    """The last answer of `squeue`."""
+    _rows: dict[str, Row] = field(default_factory=dict, init=False)
+    """The jobs when they were last looked at."""
 
     def __post_init__(self) -> None:
         checked(self.main)
@@ -71,8 +71,6 @@ class SlurmBackend:
             raise BackendError(f"found {self.main!r} for both partitions, expected two")
         if self.signal is not None and self.signal not in SIGNALS:
             raise BackendError(f"found signal {self.signal!r}, expected one of {', '.join(SIGNALS)}")
-        self._job_poll = JobPoll(self.slurm)
-        self._node_poll = NodePoll(self.slurm, self.main)
 
     def observe(self) -> Observation:
         """Return what is so; jobs whose grace is over are requeued first.
@@ -82,13 +80,11 @@ class SlurmBackend:
         BackendError: Slurm does not answer.
         """
         self._requeue_due()
-        nodes = self._node_poll.rows()
+        nodes = self.slurm.node_rows(self.main)
         frame = node_rows.node_frame(nodes)
         if frame.is_empty():
             raise BackendError(f"partition {self.main} has no nodes, or there is no such partition")
-        rows = self._job_poll.rows()
-        # asked last, so that it is known of every job in `rows`
-        excluded = self._job_poll.excluded(self.wait)
+        rows, excluded = self.slurm.job_rows(self.wait)
         now = self.clock()
         self._rows = {row["JobArrayID"]: row for row in rows}
         self._forget(now)
@@ -97,6 +93,7 @@ class SlurmBackend:
             node_rows.features_of(nodes),
             int(frame["cpu_milli"].max() or 0) // 1000,  # type: ignore[arg-type]
             node_rows.threads_of(nodes),
+            int(frame["gpus"].max() or 0),  # type: ignore[arg-type]
         )
         cooling = {job: why for job, (_, why) in self._cooling.items()}
         jobs = job_frame(rows, View(self.main, self.wait, now, site, excluded, cooling))
@@ -112,20 +109,20 @@ class SlurmBackend:
         BackendError: Slurm does not answer; some may have been started.
         """
         now = self.clock()
-        commands, refusals = {}, []
+        changes, refusals = [], []
         for launch in launches:
-            nodes = list(dict.fromkeys(launch.nodes))
-            if not JOB_ID.fullmatch(launch.job_id) or not nodes or not all(map(NODE_NAME.fullmatch, nodes)):
-                refusals.append(Refusal(launch.job_id, "found no sound job and nodes"))
+            nodes = tuple(dict.fromkeys(launch.nodes))
+            priority = TOP_PRIORITY - min(launch.rank, 50_000)
+            try:
+                change = Change(launch.job_id, self.main, nodes, priority, MARK, self._penalised(launch.job_id, now))
+            except BackendError as error:
+                refusals.append(Refusal(launch.job_id, str(error)))
                 continue
-            row = self._rows.get(launch.job_id)
-            begin = " StartTime=now" if row is not None and penalised(row, now) else ""
-            commands[launch.job_id] = (
-                f"update JobId={launch.job_id} Partition={self.main} ReqNodeList={','.join(nodes)}"
-                f" NumNodes={len(nodes)}-{len(nodes)} Priority={TOP_PRIORITY - min(launch.rank, 50_000)}"
-                f" AdminComment={MARK}{begin}"
-            )
-        return refusals + self._tell(commands)
+            if nodes:
+                changes.append(change)
+            else:
+                refusals.append(Refusal(launch.job_id, "found no nodes"))
+        return refusals + self._tell(changes)
 
     def stop(self, jobs: Sequence[str]) -> list[Refusal]:
         """Suspend running jobs: those that asked for a signal get it and `grace_s` seconds, the others go at once.
@@ -166,23 +163,18 @@ class SlurmBackend:
             if row is not None and refused(row):
                 cool = SHORT_COOL_S if row["Reason"] == "JobArrayTaskLimit" else COOL_S
                 self._cooling[job] = (now + cool, row["Reason"])
-        return self._tell({job: self._parking(job) for job in jobs if JOB_ID.fullmatch(job)})
+        sound = [job for job in jobs if JOB_ID.fullmatch(job)]
+        return self._tell([Change(job, self.wait, begin_now=self._penalised(job, now)) for job in sound])
 
-    def _parking(self, job: str) -> str:
+    def _penalised(self, job: str, now: float) -> bool:
         row = self._rows.get(job)
-        begin = " StartTime=now" if row is not None and penalised(row, self.clock()) else ""
-        return f"update JobId={job} Partition={self.wait} ReqNodeList={begin}"
+        return row is not None and penalised(row, now)
 
     def _requeue(self, jobs: Sequence[str]) -> list[Refusal]:
         """Requeue running jobs and move them to the waiting partition in the same breath."""
         sound = [job for job in jobs if JOB_ID.fullmatch(job)]
-        commands = [
-            line
-            for job in sound
-            # a job that ended since we looked must not run again
-            for line in (f"requeue Incomplete {job}", f"update JobId={job} Partition={self.wait} ReqNodeList=")
-        ]
-        answers = self.slurm.tell(commands)
+        commands: list[Command] = [one for job in sound for one in (Requeue(job), Change(job, self.wait))]
+        answers = self.slurm.carry_out(commands)
         # where only the move was refused, the job shows up as a stray and is parked later
         return [Refusal(job, answer) for job, answer in zip(sound, answers[::2], strict=True) if answer]
 
@@ -202,6 +194,6 @@ class SlurmBackend:
             job: kept for job, kept in self._cooling.items() if kept[0] > now and job in self._rows
         }  # fmt: skip
 
-    def _tell(self, commands: dict[str, str]) -> list[Refusal]:
-        answers = self.slurm.tell(list(commands.values()))
-        return [Refusal(job, answer) for job, answer in zip(commands, answers, strict=True) if answer]
+    def _tell(self, changes: Sequence[Change]) -> list[Refusal]:
+        answers = self.slurm.carry_out(changes)
+        return [Refusal(one.job, answer) for one, answer in zip(changes, answers, strict=True) if answer]

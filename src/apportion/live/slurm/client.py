@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apportion.live.backend import BackendError
+from apportion.live.slurm.access import Command, JobRows, Row
+from apportion.live.slurm.jobs import JobPoll
+from apportion.live.slurm.names import JOB_ID, SIGNALS, checked
+from apportion.live.slurm.nodes import NodePoll
 from apportion.live.slurm.records import cut, full
 
-JOB_ID = re.compile(r"[0-9]{1,10}(_[0-9]{1,10})?")
-WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-SIGNALS = ("USR1", "USR2", "TERM", "INT", "HUP", "CONT")
 WIDEST = 1 << 16
 """A field is never asked for wider than this."""
 
@@ -41,6 +42,39 @@ class Slurm:
     conf: str | Path | None = None
     timeout_s: float = 30.0
     programs: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        self._job_poll = JobPoll(self)
+        self._node_polls: dict[str, NodePoll] = {}
+
+    def job_rows(self, wait: str) -> JobRows:
+        """Return all jobs, and the nodes that those of the partition `wait` want to avoid.
+
+        Raises
+        ------
+        BackendError: Slurm does not answer.
+        """
+        rows = self._job_poll.rows()
+        # asked last, so that it is known of every job in `rows`
+        return JobRows(rows, self._job_poll.excluded(wait))
+
+    def node_rows(self, partition: str) -> list[Row]:
+        """Return the nodes of a partition.
+
+        Raises
+        ------
+        BackendError: Slurm does not answer.
+        """
+        return self._node_polls.setdefault(partition, NodePoll(self, partition)).rows()
+
+    def carry_out(self, commands: Sequence[Command]) -> list[str]:
+        """Give commands to one `scontrol`; return for each why it was refused, empty if it was not.
+
+        Raises
+        ------
+        BackendError: as `tell`.
+        """
+        return self.tell([command.line() for command in commands])
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the programs: none of the caller's own settings of Slurm, times in seconds."""
@@ -170,18 +204,6 @@ class Slurm:
             raise BackendError(f"scontrol: {_said(done)}")
         words = (word.split("=", 1) for word in done.stdout.decode("utf-8", "replace").split() if "=" in word)
         return {key.lower(): value for key, value in words}
-
-
-def checked(word: str, what: str = "partition") -> str:
-    """Return a name that can stand in a command.
-
-    Raises
-    ------
-    BackendError: it is something else.
-    """
-    if not WORD.fullmatch(word):
-        raise BackendError(f"found {word[:80]!r} as the name of a {what}, expected letters, digits and _ . -")
-    return word
 
 
 def _short(line: str) -> str:

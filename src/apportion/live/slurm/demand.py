@@ -20,12 +20,14 @@ class Site:
     Parameters
     ----------
     models: GPU model of every node. features: nodes that have a feature. cpus: of the largest node. threads: of a core.
+    gpus: of the largest node.
     """
 
     models: Mapping[str, str | None]
     features: Mapping[str, set[str]]
     cpus: int
     threads: int
+    gpus: int
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,19 @@ def demand_of(row: Mapping[str, str], site: Site, holds: int = 0) -> Demand:
     row: of `squeue`. holds: nodes that it holds, 0 while it waits.
     """
     nodes = holds or max(values.count(row["NumNodes"], 1), 1)
-    gpus, models, unfit = _gpus(row, nodes)
+    gpus, models, unfit = _gpus(row, nodes, site, holds)
     constrained = row["Feature"] not in ("", "(null)")
     if not unfit and not holds and constrained:
         models, unfit = _constraint(row["Feature"], models, gpus, site)
     return Demand(nodes, gpus, _cpus(row, nodes, gpus, site, holds) * 1000, _memory(row, nodes, gpus), models, unfit)
 
 
-def _gpus(row: Mapping[str, str], nodes: int) -> tuple[int, tuple[str, ...], str]:
+def _gpus(row: Mapping[str, str], nodes: int, site: Site, holds: int) -> tuple[int, tuple[str, ...], str]:
     """Return the GPUs of a node, their models, and why that is not known."""
-    for name, share in (
-        ("tres-per-node", 1.0),
-        ("tres-per-job", 1.0 / nodes),
-        ("tres-per-task", values.count(row["NumTasks"], 1) / nodes),
+    for name, times in (
+        ("tres-per-node", nodes),
+        ("tres-per-job", 1),
+        ("tres-per-task", values.count(row["NumTasks"], 1)),
     ):
         wanted = values.generic(row[name])
         if wanted is None:
@@ -72,10 +74,28 @@ def _gpus(row: Mapping[str, str], nodes: int) -> tuple[int, tuple[str, ...], str
             kinds = {kind for _, kind, _ in wanted if kind}
             if len(kinds) > 1:
                 return 0, (), f"it asks for GPUs of several models at once ({', '.join(sorted(kinds))})"
-            return math.ceil(sum(n for _, _, n in wanted) * share - 1e-9), tuple(kinds), ""
+            if kinds - set(site.models.values()):
+                return 0, (), f"no node has {max(kinds)} as the GPUs that policies place there"
+            even = name == "tres-per-node" or (name == "tres-per-task" and values.count(row["NTPerNode"]) > 0)
+            gpus, unfit = _of_a_node(times * sum(n for _, _, n in wanted), nodes, site.gpus, even, holds)
+            return gpus, tuple(kinds), unfit
     if values.generic(row["tres-per-socket"]) != []:
         return 0, (), "it asks for GPUs by socket, and policies place them by node"
     return 0, (), ""
+
+
+def _of_a_node(total: int, nodes: int, most: int, even: bool, holds: int) -> tuple[int, str]:
+    """Return the GPUs of each of a job's nodes, and why that is not known.
+
+    GPUs asked for in all Slurm takes from one node as far as it goes, at least one from each (22.05 makes 7 + 1 of
+    eight on two nodes): what is left on which node is known only where whole nodes are asked for. Of a job that runs
+    as much is taken for held as can be.
+    """
+    if even or nodes == 1 or total >= nodes * most:
+        return math.ceil(total / nodes), ""
+    if holds:
+        return min(total - nodes + 1, most), ""
+    return 0, f"it asks for {total} GPUs in all on {nodes} nodes; say how many on each, as --gpus-per-node does"
 
 
 def _cpus(row: Mapping[str, str], nodes: int, gpus: int, site: Site, holds: int) -> int:

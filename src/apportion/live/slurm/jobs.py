@@ -17,14 +17,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from apportion.live.backend import BLOCKED, ENDED, JOB_COLUMNS, LAUNCHING, RUNNING, STOPPING, STRAY, WAITING
 from apportion.live.slurm import values
-from apportion.live.slurm.client import JOB_ID, SIGNALS, Slurm, checked
 from apportion.live.slurm.demand import Site, demand_of
 from apportion.live.slurm.hostlist import expand
+from apportion.live.slurm.names import JOB_ID, SIGNALS, checked
+
+if TYPE_CHECKING:
+    from apportion.live.slurm.client import Slurm
 
 MARK = "apportion"
 """Administrator's comment of the jobs that we launched."""
@@ -41,21 +45,23 @@ BLOCKS = re.compile(
 )
 """Reasons for which Slurm itself would not start a job wherever it stands."""
 
-_WHOLE = (
+WHOLE = (
     "JobArrayID", "Partition", "NumNodes", "tres-alloc", "tres-per-job", "tres-per-node", "tres-per-task",
     "tres-per-socket", "cpus-per-tres", "mem-per-tres", "Feature", "ReqNodes", "NodeList",
 )  # fmt: skip
+"""Fields that are of no use when cut off."""
 
 
-def _widths() -> dict[str, int]:
+def widths_of_jobs() -> dict[str, int]:
+    """Return the fields asked for, and how wide at first."""
     return {
         "JobArrayID": 24, "HetJobOffset": 6, "UserName": 32, "Account": 32, "QOS": 24, "Partition": 48,
         "StateCompact": 4, "Reason": 48, "SubmitTime": 14, "EligibleTime": 14, "StartTime": 14, "EndTime": 14,
-        "TimeLimit": 16, "NumNodes": 12, "NumCPUs": 12, "NumTasks": 12, "MinMemory": 16, "tres-alloc": 96,
-        "tres-per-job": 32, "tres-per-node": 32, "tres-per-task": 32, "tres-per-socket": 32, "cpus-per-tres": 24,
-        "mem-per-tres": 24, "OverSubscribe": 8, "Requeue": 3, "BatchFlag": 3, "RestartCnt": 8, "Nice": 12,
-        "PriorityLong": 12, "Dependency": 24, "Feature": 48, "Reservation": 24, "ReqNodes": 64, "NodeList": 64,
-        "admin_comment": 16, "comment": 64, "name": 64,
+        "TimeLimit": 16, "NumNodes": 12, "NumCPUs": 12, "NumTasks": 12, "NTPerNode": 10, "MinMemory": 16,
+        "tres-alloc": 96, "tres-per-job": 32, "tres-per-node": 32, "tres-per-task": 32, "tres-per-socket": 32,
+        "cpus-per-tres": 24, "mem-per-tres": 24, "OverSubscribe": 8, "Requeue": 3, "BatchFlag": 3, "RestartCnt": 8,
+        "Nice": 12, "PriorityLong": 12, "Dependency": 24, "Feature": 48, "Reservation": 24, "ReqNodes": 64,
+        "NodeList": 64, "admin_comment": 16, "comment": 64, "name": 64,
     }  # fmt: skip
 
 
@@ -64,7 +70,7 @@ class JobPoll:
     """Asks for all jobs."""
 
     slurm: Slurm
-    widths: dict[str, int] = field(default_factory=_widths)
+    widths: dict[str, int] = field(default_factory=widths_of_jobs)
 
     def rows(self) -> list[dict[str, str]]:
         """Return a row a job (a row a task of an array), in Slurm's words.
@@ -74,7 +80,7 @@ class JobPoll:
         BackendError: Slurm does not answer.
         """
         options = ("-h", "-a", "-r", "-t", "all", "--noconvert")
-        return self.slurm.table("squeue", options, self.widths, _WHOLE)
+        return self.slurm.table("squeue", options, self.widths, WHOLE)
 
     def excluded(self, partition: str) -> dict[str, str]:
         """Return the nodes that pending jobs of a partition want to avoid, for those that do."""
@@ -221,7 +227,9 @@ def _begins_later(row: Mapping[str, str], view: View) -> bool:
     """Return whether a pending job may not begin yet; Slurm says so as a reason only when it has looked at the job."""
     start, eligible = values.moment(row["StartTime"]), values.moment(row["EligibleTime"])
     if row["Reason"] == "BeginTime":
-        return start is None or start > view.now_s
+        # the reason stays for a moment after the begin time was taken away
+        begin = start if start is not None else eligible
+        return begin is None or begin > view.now_s
     return eligible is not None and eligible > view.now_s
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from apportion.live.backend import NODE_COLUMNS
 from apportion.live.slurm import values
-from apportion.live.slurm.client import Slurm, checked
+from apportion.live.slurm.names import checked
+
+if TYPE_CHECKING:
+    from apportion.live.slurm.client import Slurm
 
 CLOSED = frozenset(
     (
@@ -80,14 +84,31 @@ def gpus_of(text: str) -> tuple[str | None, int]:
     >>> gpus_of("gpu:a100:8(S:0-1),shard:32"), gpus_of("gpu:4"), gpus_of("(null)")
     (('a100', 8), (None, 4), (None, 0))
     """
-    found: dict[str, int] = {}
-    for name, kind, number in values.generic(text) or []:
-        if name == "gpu":
-            found[kind] = found.get(kind, 0) + number
+    found = _types(text)
     if not found:
         return None, 0
     kind = max(found, key=lambda each: found[each])
     return kind or None, found[kind]
+
+
+def left_out_of(text: str) -> dict[str, int]:
+    """Return the GPUs of a node that policies do not place, by type: a node is seen as having one model.
+
+    Examples
+    --------
+    >>> left_out_of("gpu:a100:7,gpu:t4:1")
+    {'t4': 1}
+    """
+    seen = gpus_of(text)[0] or ""
+    return {kind: number for kind, number in _types(text).items() if kind != seen}
+
+
+def _types(text: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, kind, number in values.generic(text) or []:
+        if name == "gpu":
+            found[kind] = found.get(kind, 0) + number
+    return found
 
 
 def state_words(text: str) -> set[str]:

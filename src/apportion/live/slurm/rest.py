@@ -1,79 +1,61 @@
 """Slurm's REST daemon (`slurmrestd`), spoken to in the newest version that both sides know.
 
 The shape of its JSON differs from version to version: what comes back is made the same here, what is sent is built for
-the version that is spoken. v0.0.38 was tried on Slurm 22.05; the newer ones follow what the daemon says of itself, and
-a start on given nodes is refused where it does not say how to name them.
+the version that is spoken. v0.0.38 was tried on Slurm 22.05; the newer ones follow what the daemon says of itself.
 
-v0.0.38 has no word for the administrator's comment by which `SlurmBackend` knows its launched jobs, so the backend
-starts jobs with `scontrol`.
+What a version has no word for goes through Slurm's own programs. v0.0.38 cannot set the administrator's comment by
+which `SlurmBackend` knows the jobs it launched, so it starts none. No version requeues a job, and v0.0.38 signals all
+processes of a job instead of its script, so jobs are stopped by the programs.
 """
 
 from __future__ import annotations
 
 import http.client
-import json
-import re
-import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from apportion.live.backend import BackendError, Refusal
-from apportion.live.slurm.client import JOB_ID, checked
-from apportion.live.slurm.hostlist import NODE_NAME
+from apportion.live.backend import BackendError
+from apportion.live.slurm.access import Change, Command, JobRows, Row
+from apportion.live.slurm.client import Slurm
+from apportion.live.slurm.jobs import MARK, PENDING
+from apportion.live.slurm.names import checked
+from apportion.live.slurm.rest_http import Daemon
+from apportion.live.slurm.rest_rows import job_rows_of, node_row_of, partitions_of, text_of
+from apportion.live.slurm.rest_versions import VERSIONS, body_of, error_of, fields_of, offered
 from apportion.live.slurm.setup import BAD, OK, WARN, Finding
 
-VERSIONS = ("v0.0.44", "v0.0.43", "v0.0.42", "v0.0.41", "v0.0.40", "v0.0.38")
-"""Versions spoken here, newest first."""
-
-OLD = "v0.0.38"
-"""The version whose fields are those of `sbatch` rather than those of Slurm's own records."""
-
-MOST_BYTES = 1 << 30
-"""A longer answer is taken for a mistake."""
-
-TEXTS = ("job_state", "state_reason", "partition", "name", "user_name", "nodes", "required_nodes", "array_task_string",
-         "tres_per_node", "tres_req_str", "comment", "admin_comment", "dependency", "qos")  # fmt: skip
-NUMBERS = ("array_job_id", "array_task_id", "priority", "node_count", "time_limit", "submit_time", "start_time",
-           "end_time", "restart_cnt")  # fmt: skip
-"""Fields of a job as `Rest.jobs` returns it, besides its `job_id`."""
-
-_VERSION = re.compile(r"/slurm/(v[0-9]+\.[0-9]+\.[0-9]+)/")
-_NO_CHANGE = 1900
 _REFUSALS = range(2000, 5000)
 """Numbers of errors by which Slurm says no; those of the network, of munge and of the JSON lie elsewhere."""
 
 
 @dataclass
 class Rest:
-    """A REST daemon.
+    """A Slurm cluster as seen through its REST daemon.
 
     Parameters
     ----------
-    address: path of its socket, or its address, `http://host:port` or `https://host:port`.
-    user, token: whom to be, and what proves it (`scontrol token`); not needed on a socket with `rest_auth/local`.
-    timeout_s: of one request.
+    address, user, token, timeout_s: see `Daemon`. slurm: the programs, for what the version spoken cannot say.
 
     Raises
     ------
-    BackendError: the address is none, or `user` or `token` cannot stand in a header.
+    BackendError: as `Daemon`.
     """
 
     address: str | Path
     user: str | None = None
     token: str | None = field(default=None, repr=False)
     timeout_s: float = 30.0
+    slurm: Slurm = field(default_factory=Slurm)
+    clock: Callable[[], float] = time.time
     _version: str | None = field(default=None, init=False)
-    _pins: bool = field(default=False, init=False)
-    """Whether that version says how to name the nodes of a job."""
+    _fields: frozenset[str] = field(default=frozenset(), init=False, repr=False)
+    """What a change to a job can say in that version."""
 
     def __post_init__(self) -> None:
-        for what, text in (("user", self.user), ("token", self.token)):
-            if text is not None and not (text and text.isascii() and text.isprintable()):
-                raise BackendError(f"found a {what} for slurmrestd that cannot stand in a header, expected plain text")
-        self._connection()
+        self.daemon = Daemon(self.address, self.user, self.token, self.timeout_s)
 
     def version(self) -> str:
         """Return the newest version that both sides speak; the daemon is asked once.
@@ -83,28 +65,18 @@ class Rest:
         BackendError: it does not answer, or speaks none of `VERSIONS`.
         """
         if self._version is None:
-            status, specification = self._call("GET", "/openapi/v3")
+            status, specification = self.daemon.call("GET", "/openapi/v3")
             if status != http.client.OK:
-                error = _error(specification)
+                error = error_of(specification)
                 raise BackendError(f"slurmrestd: {error[1] if error else f'status {status}'}")
-            offered = _offered(specification)
-            common = [version for version in VERSIONS if version in offered]
+            there = offered(specification)
+            common = [version for version in VERSIONS if version in there]
             if not common:
-                found = ", ".join(sorted(offered)) or "no version"
+                found = ", ".join(sorted(there)) or "no version"
                 raise BackendError(f"slurmrestd speaks {found[:200]}, expected one of {', '.join(VERSIONS)}")
-            self._pins = common[0] == OLD or "required_nodes" in _fields(specification, common[0])
+            self._fields = fields_of(specification, common[0])
             self._version = common[0]
         return self._version
-
-    def pins(self) -> bool:
-        """Return whether the version spoken can say on which nodes a job starts.
-
-        Raises
-        ------
-        BackendError: as `version`.
-        """
-        self.version()
-        return self._pins
 
     def ping(self) -> bool:
         """Return whether a controller of Slurm answers the daemon.
@@ -113,277 +85,116 @@ class Rest:
         ------
         BackendError: the daemon does not answer.
         """
-        pings = self._ask("GET", "ping").get("pings")
-        found = [ping for ping in pings if isinstance(ping, dict)] if isinstance(pings, list) else []
+        found = [ping for ping in self._list("ping", "pings") if isinstance(ping, dict)]
         # newer versions say more beside `pinged`, and may leave `ping` out
         return any(ping.get("ping", ping.get("pinged")) == "UP" or ping.get("responding") is True for ping in found)
 
-    def jobs(self, update_time: int | None = None) -> list[dict[str, Any]] | None:
-        """Return all jobs in the same shape whatever the version, or None where nothing changed since `update_time`.
+    def can(self, change: Change) -> bool:
+        """Return whether the version spoken has words for a change to a job.
 
-        A job that waits as a part of an array not yet split has the array's id and `array_task_string`.
+        Raises
+        ------
+        BackendError: as `version`.
+        """
+        version = self.version()
+        return self._fields.issuperset(body_of(version, change, 0.0))
 
-        Parameters
-        ----------
-        update_time: seconds since the epoch.
+    def job_rows(self, wait: str) -> JobRows:
+        """Return all jobs, and the nodes that those of the partition `wait` want to avoid.
 
         Raises
         ------
         BackendError: the daemon or Slurm does not answer as it should.
         """
-        status, answer = self._request("GET", "jobs" + (f"?update_time={int(update_time)}" if update_time else ""))
-        if status == http.client.NOT_MODIFIED:
-            return None
-        error = _error(answer)
-        if error is not None:
-            if error[0] == _NO_CHANGE:
-                return None
-            raise BackendError(f"slurmrestd: {error[1]}")
-        rows = answer.get("jobs")
-        if status != http.client.OK or not isinstance(rows, list):
-            raise BackendError(f"slurmrestd: found no jobs in the answer (status {status})")
-        return [normalised(row) for row in rows]
+        rows: list[Row] = []
+        excluded: dict[str, str] = {}
+        for job in self._list("jobs", "jobs"):
+            found = job_rows_of(job)
+            rows += found
+            avoids = text_of(job.get("excluded_nodes"))
+            for row in found if avoids else ():
+                if row["StateCompact"] in PENDING and wait in row["Partition"].split(","):
+                    excluded[row["JobArrayID"]] = avoids
+        return JobRows(rows, excluded)
 
-    def dispatch(self, job_id: str, partition: str, nodes: Sequence[str], priority: int) -> Refusal | None:
-        """Move a waiting job to the partition where it runs, on just these nodes; return why Slurm would not.
+    def node_rows(self, partition: str) -> list[Row]:
+        """Return the nodes of a partition.
 
         Raises
         ------
-        BackendError: the daemon or Slurm does not answer, an argument is none, or the version spoken cannot say on
-        which nodes a job starts.
+        BackendError: as `job_rows`.
         """
-        names = list(dict.fromkeys(nodes))
-        if not names or not all(map(NODE_NAME.fullmatch, names)):
-            raise BackendError(f"found {','.join(names)[:80]!r}, expected names of nodes")
-        if not 0 < priority < 1 << 32:
-            raise BackendError(f"found priority {priority}, expected a number from 1 to {(1 << 32) - 1}")
-        if not self.pins():
-            raise BackendError(f"slurmrestd's {self.version()} cannot say on which nodes a job starts: use scontrol")
-        return self._update(job_id, dispatching(self.version(), checked(partition), names, priority))
+        rows = [(node_row_of(node), node) for node in self._list("nodes", "nodes")]
+        return [row for row, node in rows if checked(partition) in partitions_of(node)]
 
-    def park(self, job_id: str, wait: str) -> Refusal | None:
-        """Move a pending job back to the partition where jobs wait, free of its nodes; return why Slurm would not.
+    def carry_out(self, commands: Sequence[Command]) -> list[str]:
+        """Carry out commands in this order; return for each why Slurm refused, empty if it did not.
+
+        All go through one `scontrol` when the version spoken has no word for one of them.
 
         Raises
         ------
-        BackendError: as `dispatch`.
+        BackendError: the daemon or Slurm does not answer; some commands may have been carried out.
         """
-        if not self.pins():
-            raise BackendError(f"slurmrestd's {self.version()} cannot free a job of its nodes: use scontrol")
-        return self._update(job_id, parking(self.version(), checked(wait)))
+        changes = [command for command in commands if isinstance(command, Change) and self.can(command)]
+        if len(changes) < len(commands):
+            return self.slurm.carry_out(commands)
+        return [self._change(change) for change in changes]
 
-    def _update(self, job_id: str, body: Mapping[str, Any]) -> Refusal | None:
-        if not JOB_ID.fullmatch(job_id):
-            raise BackendError(f"found {job_id[:80]!r}, expected a job like 12 or 12_3")
-        status, answer = self._request("POST", f"job/{job_id}", body)
-        error = _error(answer)
+    def send_signal(self, jobs: Sequence[str], name: str) -> None:
+        """Send a signal to the batch scripts of running jobs; those that are over meanwhile are left out.
+
+        Raises
+        ------
+        BackendError: Slurm was not reached.
+        """
+        self.slurm.send_signal(jobs, name)
+
+    def _change(self, change: Change) -> str:
+        status, answer = self._request("POST", f"job/{change.job}", body_of(self.version(), change, self.clock()))
+        error = error_of(answer)
         if error is None and status != http.client.OK:
             error = (0, f"status {status}")
         if error is None:
-            return None
+            return ""
         number, words = error
         if number not in _REFUSALS or "standby" in words.lower():
             raise BackendError(f"slurmrestd: {words}")
-        return Refusal(job_id, words)
+        return words
 
-    def _ask(self, method: str, path: str) -> dict[str, Any]:
-        """Return an answer that holds no error."""
-        status, answer = self._request(method, path)
-        error = _error(answer)
-        if error is not None or status != http.client.OK:
-            raise BackendError(f"slurmrestd: {error[1] if error else f'status {status}'}")
-        return answer
+    def _list(self, path: str, key: str) -> list[Any]:
+        """Return what an answer lists under `key`."""
+        status, answer = self._request("GET", path)
+        error = error_of(answer)
+        if error is not None:
+            raise BackendError(f"slurmrestd: {error[1]}")
+        found = answer.get(key)
+        if status != http.client.OK or not isinstance(found, list):
+            raise BackendError(f"slurmrestd: found no {key} in the answer (status {status})")
+        return found
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        return self._call(method, f"/slurm/{self.version()}/{path}", body)
-
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Return the status and the JSON of an answer, which Slurm also gives where it refuses."""
-        connection, prefix = self._connection()
-        headers = {"Accept": "application/json", "Connection": "close"}
-        if self.user is not None:
-            headers["X-SLURM-USER-NAME"] = self.user
-        if self.token is not None:
-            headers["X-SLURM-USER-TOKEN"] = self.token
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            connection.request(method, prefix + path, None if body is None else json.dumps(body).encode(), headers)
-            response = connection.getresponse()
-            status, text = response.status, response.read(MOST_BYTES + 1)
-        except TimeoutError:
-            raise BackendError(f"slurmrestd: no answer in {self.timeout_s:.0f} s") from None
-        except (OSError, http.client.HTTPException) as error:
-            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise BackendError(f"slurmrestd at {self.address}: {said}") from None
-        finally:
-            connection.close()
-        return status, self._parsed(status, text)
-
-    def _parsed(self, status: int, text: bytes) -> dict[str, Any]:
-        if status == http.client.NOT_MODIFIED:
-            return {}
-        if status == http.client.NOT_FOUND:
-            self._version = None  # perhaps another daemon now: ask again next time
-        if len(text) > MOST_BYTES:
-            raise BackendError(f"slurmrestd: found an answer of more than {MOST_BYTES} bytes")
-        try:
-            answer = json.loads(text)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            said = " ".join(text[:200].decode("utf-8", "replace").split())
-            raise BackendError(f"slurmrestd: status {status}, expected JSON, found {said!r}")
-        return answer
-
-    def _connection(self) -> tuple[http.client.HTTPConnection, str]:
-        """Return a connection, not yet made, and what comes before every path."""
-        text = str(self.address)
-        if "://" not in text:
-            return _SocketConnection(text.removeprefix("unix:"), self.timeout_s), ""
-        try:
-            parts = urlsplit(text)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if host is None or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
-            raise BackendError(f"found {text[:80]!r}, expected a path, http://host:port or https://host:port")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(host, port, timeout=self.timeout_s), parts.path.rstrip("/")
+        version = self.version()
+        self._version = None  # an error, or 404: perhaps another daemon now, which is asked again next time
+        status, answer = self.daemon.call(method, f"/slurm/{version}/{path}", body)
+        if status != http.client.NOT_FOUND:
+            self._version = version
+        return status, answer
 
 
-class _SocketConnection(http.client.HTTPConnection):
-    """A connection to a socket of this machine."""
-
-    def __init__(self, path: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def dispatching(version: str, partition: str, nodes: Sequence[str], priority: int) -> dict[str, Any]:
-    """Return what is sent to start a job on just these nodes."""
-    count = len(nodes)
-    if version == OLD:
-        # not in its specification, and `required_nodes`, which is, is switched off
-        return {"partition": partition, "nodelist": ",".join(nodes), "nodes": [count, count], "priority": priority}
-    return {
-        "partition": partition,
-        "required_nodes": list(nodes),
-        "minimum_nodes": count,
-        "maximum_nodes": count,
-        "priority": {"set": True, "infinite": False, "number": priority},
-    }
-
-
-def parking(version: str, wait: str) -> dict[str, Any]:
-    """Return what is sent to let a job wait; an empty name, rather than no name, frees it of its nodes."""
-    return {"partition": wait, "nodelist": ""} if version == OLD else {"partition": wait, "required_nodes": [""]}
-
-
-def normalised(row: object) -> dict[str, Any]:
-    """Return a job in the same shape whatever the version it came in: a field is text, a number, or None for none.
-
-    Raises
-    ------
-    BackendError: it is no job.
-
-    Examples
-    --------
-    >>> old = {"job_id": 7, "job_state": "PENDING", "priority": 77, "time_limit": None}
-    >>> new = {"job_id": 7, "job_state": ["PENDING"], "priority": {"set": True, "infinite": False, "number": 77}}
-    >>> normalised(old) == normalised(new)
-    True
-    """
-    number = flat(row.get("job_id")) if isinstance(row, dict) else None
-    if not isinstance(row, dict) or not isinstance(number, int):
-        raise BackendError(f"slurmrestd: found {str(row)[:80]!r}, expected a job")
-    job: dict[str, Any] = {name: _text(row.get(name)) for name in TEXTS}
-    job |= {name: flat(row.get(name)) for name in NUMBERS}
-    job["job_state"] = _state(row.get("job_state"))
-    array, task = job["array_job_id"], job["array_task_id"]
-    job["job_id"] = f"{array}_{task}" if array and task is not None else str(number)
-    return job
-
-
-def flat(value: object) -> int | float | None:
-    """Return a number given as such or as `{set, infinite, number}`, or None where there is none or no bound.
-
-    Examples
-    --------
-    >>> flat(3), flat({"set": True, "infinite": False, "number": 3}), flat({"set": False, "number": 0}), flat(None)
-    (3, 3, None, None)
-    """
-    if isinstance(value, dict):
-        value = None if value.get("infinite") or not value.get("set", True) else value.get("number")
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return value if isinstance(value, str) else ""
-
-
-def _state(value: object) -> str:
-    """Return one word: older versions name what a job is just doing (`COMPLETING`) instead of its state."""
-    words = [str(word) for word in value] if isinstance(value, list) else [_text(value)]
-    return "COMPLETING" if "COMPLETING" in words else words[-1] if words else ""
-
-
-def _offered(specification: Mapping[str, Any]) -> set[str]:
-    paths = specification.get("paths")
-    found = (_VERSION.match(path) for path in paths) if isinstance(paths, dict) else ()
-    return {match.group(1) for match in found if match}
-
-
-def _fields(specification: Mapping[str, Any], version: str) -> Mapping[str, Any]:
-    """Return the fields of a change to a job in a version."""
-    value: Any = specification
-    for key in ("components", "schemas", f"{version}_job_desc_msg", "properties"):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
-
-
-def _error(answer: Mapping[str, Any]) -> tuple[int, str] | None:
-    """Return the number and the words of what went wrong, the number 0 where none is given."""
-    both = [answer.get("errors"), answer.get("results")]
-    entries = [entry for part in both if isinstance(part, list) for entry in part if isinstance(entry, dict)]
-    # in `results`, 0 says that all went well
-    entries = [entry for entry in entries if _number(entry) != 0]
-    numbers = [number for number in map(_number, entries) if number is not None]
-    if numbers:
-        return max(numbers), "; ".join(dict.fromkeys(filter(None, map(_words, entries))))[:500]
-    # 22.05 says of every change to a task of an array that it failed, but gives a number only where it did
-    said = [words for words in map(_words, entries) if words and not words.startswith("job array update from ")]
-    return (0, "; ".join(said)[:500]) if said else None
-
-
-def _number(entry: Mapping[str, Any]) -> int | None:
-    number = entry.get("error_number", entry.get("error_code"))
-    return number if isinstance(number, int) else None
-
-
-def _words(entry: Mapping[str, Any]) -> str:
-    words = [str(entry[key]) for key in ("error", "description", "why") if entry.get(key)]
-    return ": ".join(words)
-
-
-def finding(rest: Rest) -> Finding:
-    """Return which version is spoken, or why none is; it changes nothing."""
+def rest_finding(rest: Rest) -> Finding:
+    """Return which version is spoken and what goes through `scontrol`, or why none is; it changes nothing."""
     try:
-        version = rest.version()
-        answers = rest.ping()
+        version, answers = rest.version(), rest.ping()
+        starts = rest.can(Change("1", "main", ("n1",), 1, MARK, begin_now=True))
+        parks = rest.can(Change("1", "wait", begin_now=True))
     except BackendError as error:
         return Finding(BAD, f"the REST daemon cannot be used: {error}", "start slurmrestd, or go without it")
     if not answers:
         return Finding(
             BAD, f"slurmrestd speaks {version}, but Slurm's controller does not answer it", "look at slurmctld"
         )
-    if not rest.pins():
-        return Finding(WARN, f"slurmrestd speaks {version}, which cannot start jobs on given nodes", "use scontrol")
-    return Finding(OK, f"slurmrestd speaks {version}")
+    if rest.daemon.in_the_clear():
+        return Finding(WARN, f"the token goes to {rest.address} in the clear", "use https, or a socket")
+    told = ", ".join(verb for verb, said in (("started", starts), ("parked", parks), ("stopped", False)) if not said)
+    return Finding(OK, f"slurmrestd speaks {version}; through scontrol, as it has no word for it, jobs are {told}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from apportion.live.backend import BackendError
-from apportion.live.slurm.client import JOB_ID, Slurm, checked
+from apportion.live.slurm.client import Slurm
 from apportion.live.slurm.jobs import MARK, PENDING, JobPoll
-from apportion.live.slurm.nodes import NodePoll, gpus_of
+from apportion.live.slurm.names import JOB_ID, checked
+from apportion.live.slurm.nodes import gpus_of, left_out_of
 
 OK, WARN, BAD = "ok", "warn", "bad"
 OLDEST = (20, 11)
@@ -135,7 +136,7 @@ SAME = ("nodes", "maxtime", "defmempernode", "defmempercpu", "maxmempernode", "o
 
 def _nodes(slurm: Slurm, main: str) -> list[Finding]:
     try:
-        rows = NodePoll(slurm, main).rows()
+        rows = slurm.node_rows(main)
     except BackendError as error:
         return [Finding(BAD, str(error))]
     names = {row["NodeList"]: gpus_of(row["Gres"]) for row in rows}
@@ -152,9 +153,20 @@ def _nodes(slurm: Slurm, main: str) -> list[Finding]:
             )
         ]
     models = sorted({str(model) for model, _ in with_gpus.values()})
-    return [
-        Finding(OK, f"{sum(n for _, n in with_gpus.values())} GPUs on {len(with_gpus)} nodes ({', '.join(models)})")
-    ]
+    total = Finding(OK, f"{sum(n for _, n in with_gpus.values())} GPUs on {len(with_gpus)} nodes ({', '.join(models)})")
+    return [total, *_left_out(rows)]
+
+
+def _left_out(rows: Sequence[Mapping[str, str]]) -> list[Finding]:
+    """Return what to say of nodes with GPUs of several types, of which policies place the most frequent."""
+    left = {row["NodeList"]: left_out_of(row["Gres"]) for row in rows}
+    mixed = {name: more for name, more in left.items() if more}
+    if not mixed:
+        return []
+    types = ", ".join(sorted({kind or "untyped" for more in mixed.values() for kind in more}))
+    idle = sum(sum(more.values()) for more in mixed.values())
+    what = f"{len(mixed)} nodes have GPUs of several types (such as {min(mixed)}): policies place one of them, "
+    return [Finding(WARN, f"{what}and leave {idle} GPUs idle ({types})", "give them the same Type=, or other nodes")]
 
 
 def _scheduling(config: Mapping[str, str]) -> list[Finding]:
