@@ -5,7 +5,11 @@ section 4.2. Key(j) = N (P), N = GPUs, P = expected run time. With `on=history` 
 of the same user and size, else of the user, else of the size, else of all; `on=estimate` takes the column
 `estimate_s`; `on=duration` the truth, as in the oracle rows of the replay. Ties go to the smaller job.
 
-Example: `apportion compare synthetic:venus?jobs=2000 fifo qssf qssf[on=duration] --backfill strict`
+With `predict=` P is predicted as the job is submitted, by a model that has seen nothing but what had run by then in
+this run (`apportion.predict.predictor`), looked at every `update` and fitted anew every `retrain`. `predict=qssf` is
+the paper's blend of a rolling estimate and boosted trees; `retrain=` alone means it.
+
+Example: `apportion compare synthetic:venus?jobs=2000 fifo qssf qssf[predict=mean] qssf[on=duration] --backfill strict`
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from apportion.engine.plan import KEY_STATIC, OrderPlan
+from apportion.policies.learning import check_model, learning
 from apportion.policies.parameters import one_of
 from apportion.policies.protocol import Jobs
 from apportion.predict.history import back_off
@@ -27,17 +32,26 @@ class QuasiShortestServiceFirst:
 
     Parameters
     ----------
-    on: `history`, `estimate` or `duration`.
+    on: `history`, `estimate` or `duration`. predict: name of a predictor that learns during the run.
+    retrain_s: seconds between two fits, 0 = a week. update_s: seconds between two looks, 0 = half an hour.
     """
 
     on: str = "history"
+    predict: str = ""
+    retrain_s: float = 0.0
+    update_s: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("qssf", "on", self.on, ("history", "estimate", "duration"))
+        if not self.predict and (self.retrain_s or self.update_s):
+            object.__setattr__(self, "predict", "qssf")
+        check_model("qssf", self.predict, self.on != "history", self.retrain_s, self.update_s)
 
     def plan(self, jobs: Jobs) -> OrderPlan:
         """Return the plan."""
         table = jobs.workload.table
+        if self.predict:
+            return learning(jobs, self.predict, jobs.encoded.milli / 1000, self.retrain_s, self.update_s)
         if self.on == "duration":
             expected = table["duration_s"]
         elif self.on == "estimate":
