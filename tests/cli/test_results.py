@@ -207,3 +207,21 @@ def test_the_run_ends_where_it_is_told(cli: Call, tmp_path: Path) -> None:
     spec = native(tmp_path / "jobs.csv", rows)
     summary = json.loads(cli("simulate", spec, "--cluster", "1x1", "--until", "20", "--json", "-", "-q").out)
     assert (summary["completed"], summary["unfinished"]) == (1, 3)
+
+
+def test_a_generated_file_like_a_trace(cli: Call) -> None:
+    assert cli("generate", "venus", "--jobs", "2000", "-q", "--out", "original.parquet").code == 0
+    done = cli(
+        "generate", "--like", "native:original.parquet", "--cluster", "135x8", "--load", "0.7", "--out", "like.csv"
+    )
+    assert done.code == 0
+    assert "run times" in done.out and "dispersion of 10-minute counts" in done.out
+    assert "offered load 0.70 of 1,080 GPUs" in done.err
+    assert len(ap.load("native:like.csv").workload) == 2000
+
+
+def test_generate_takes_a_preset_or_a_trace(cli: Call) -> None:
+    for words in (("venus", "--like", "native:x.parquet"), (), ("venus", "--cluster", "2x8")):
+        done = cli("generate", *words, "--out", "x.parquet")
+        assert done.code == 2
+        assert "expected" in done.complaint

@@ -28,7 +28,8 @@ class Sample:
 
     def write(self, folder: Path, text: str | bytes | None = None) -> tuple[Path, str]:
         """Write the files (with `text` instead of the valid one); return location and options."""
-        folder.mkdir(parents=True, exist_ok=True)
+        for name in (self.name, *self.beside):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
         data = self.text if text is None else text
         (folder / self.name).write_bytes(data if isinstance(data, bytes) else data.encode("utf-8", "replace"))
         for name, other in self.beside.items():
@@ -109,6 +110,31 @@ SAMPLES: dict[str, Sample] = {
         "13,uB,vcY,0,4,1,FAILED,2020-06-09 18:43:00,2020-06-09 18:43:00,2020-06-09 18:43:10,10,0\n",
         2,
         {"cluster_gpu_number.csv": "date,vcX,vcY,total\n2020-06-09,16,8,24\n"},
+        folder=True,
+    ),
+    "venus-counts": Sample(
+        "cluster_throughput.csv",
+        "time,submit_job_all,start_job_all,end_job_all,submit_gpu_job,start_gpu_job,end_gpu_job,submit_gpu_num,start_gpu_num,end_gpu_num\n"
+        "2020-04-01 00:00:00,5,5,4,2,2,2,9,9,2\n"
+        "2020-04-01 00:10:00,4,4,4,3,3,2,3,3,2\n"
+        "2020-04-01 00:20:00,0,0,6,0,0,4,0,0,8\n",
+        0,
+    ),
+    "philly-nodes": Sample(
+        "philly_node_sequence.csv",
+        "time,active,total\n2017-10-03 00:00:00,300,400\n2017-10-03 00:01:00,310,400\n2017-10-03 00:03:00,200,400\n",
+        0,
+    ),
+    "earth-minutes": Sample(
+        "vcA/cluster_sequence_vc.csv",
+        "time,running_gpujob_num,pending_gpujob_num,total_gpu_num,running_gpu_num,pending_gpu_num\n"
+        "2020-05-01 00:00:00,2,0,16,10,0\n"
+        "2020-05-01 00:01:00,3,1,16,16,8\n",
+        0,
+        {
+            "vcB/cluster_sequence_vc.csv": "time,running_gpujob_num,pending_gpujob_num,total_gpu_num,running_gpu_num,pending_gpu_num\n"
+            "2020-05-01 00:00:00,1,0,8,1,0\n2020-05-01 00:01:00,0,0,8,0,0\n"
+        },
         folder=True,
     ),
     "acme": Sample(

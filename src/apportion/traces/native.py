@@ -72,8 +72,7 @@ def write_native(workload: Workload, path: str | Path) -> None:
     InputError: the ending is neither, a column cannot be written as CSV, or the file cannot be written.
     """
     target = Path(path)
-    if target.suffix not in (".parquet", ".csv"):
-        raise InputError(f"found the ending {target.suffix!r}, expected .parquet or .csv", file=target)
+    check_ending(target)
     with whole_file(target) as part:
         if target.suffix == ".parquet":
             start = workload.origin.isoformat() if workload.origin else None
@@ -81,6 +80,12 @@ def write_native(workload: Workload, path: str | Path) -> None:
             workload.table.write_parquet(part, metadata={METADATA: facts})
         else:
             _as_csv(workload, target).write_csv(part)
+
+
+def check_ending(path: Path) -> None:
+    """Raise `InputError` for a file that `write_native` does not write; worth asking before long work."""
+    if path.suffix not in (".parquet", ".csv"):
+        raise InputError(f"found the ending {path.suffix!r}, expected .parquet or .csv", file=path)
 
 
 def _as_csv(workload: Workload, path: Path) -> pl.DataFrame:

@@ -2,8 +2,8 @@
 
 Options: `jobs` (10,000) or `days`; `seed` (0); `load`, GPU-seconds asked for over capacity x span (by default
 the natural arrival rate); `gpus`, capacity of the attached cluster; `vcs=yes`, nodes divided among the
-virtual clusters. The column `job_name` names the template that a user repeats: what a predictor from history
-can learn from.
+virtual clusters; `deadlines=yes` and `elastic=yes` add the columns `deadline_s`, `min_gpus` and `max_gpus`. The
+column `job_name` names the template that a user repeats: what a predictor from history can learn from.
 """
 
 from __future__ import annotations
@@ -41,13 +41,16 @@ def read(location: Path, options: Options) -> Trace:
         days=options.number("days"),
         gpus=options.integer("gpus"),
         divided=options.choice("vcs", ("yes", "no"), "no") == "yes",
+        deadlines=options.choice("deadlines", ("yes", "no"), "no") == "yes",
+        elastic=options.choice("elastic", ("yes", "no"), "no") == "yes",
     )
 
 
 FORMAT = Format(
     name="synthetic",
     title="a workload like that of a published cluster, of any length and load",
-    paper="the papers of the presets: Philly (ATC'19), Venus of Helios (SC'21)",
+    paper="the papers of the presets: Philly (ATC'19), Helios (SC'21), PAI (NSDI'22), openb (ATC'23), Acme (NSDI'24), "
+    "GFS (ASPLOS'26)",
     source="generated; nothing to download",
     licence="none: no line of the original traces is in it",
     example="synthetic:philly?jobs=5000&load=0.9",

@@ -89,11 +89,19 @@ def _sizes(preset: Preset, counts: Index, rng: np.random.Generator) -> Index:
     Batches draw theirs freely; single jobs then fill up what is missing of each size.
     """
     shares = np.array([d.share for d in preset.demands], dtype=np.float64)
-    gpus = np.array([d.gpus for d in preset.demands])
+    gpus = np.array([d.size for d in preset.demands])
     quota = apportioned(shares, int(np.sum(counts)), rng)
     cumulative = np.cumsum(shares) / np.sum(shares)
     size = np.searchsorted(cumulative, rng.random(len(counts)), side="right").astype(np.int64)
     size = np.minimum(size, len(shares) - 1)
+    if preset.arrivals.batch_mix:
+        several = np.flatnonzero(counts > 1)
+        mix = np.cumsum(preset.arrivals.batch_mix)
+        drawn = np.minimum(np.searchsorted(mix, rng.random(len(several)) * mix[-1], side="right"), len(mix) - 1)
+        for s in range(len(shares)):
+            mine = np.flatnonzero(drawn == s)
+            drawn[mine[np.cumsum(counts[several[mine]]) > quota[s]]] = int(np.argmax(shares))
+        size[several] = drawn
     crowd = (counts > quota[size] * LARGEST_BATCH_SHARE) | (counts * gpus[size] > preset.capacity)
     size[crowd & (counts > 1)] = int(np.argmax(shares))
     single = counts == 1

@@ -5,9 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from apportion.traces.generator.quantiles import Quantiles
+from apportion.traces.generator.quantiles import Array, Quantiles
 
 DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """How many jobs of each stratum came on each day of an observed trace; a stratum is a range of run times of a size.
+
+    Parameters
+    ----------
+    bounds: for each demand, the shares (0-1) of its shortest jobs at which a new stratum begins.
+    first: for each demand, the index of its first stratum; demands may share one.
+    days: f64[strata, days], jobs of calendar days, the first that of the first submission.
+    hours: f64[days, 24], share of the jobs of all strata in each hour of the day. span_s: of the trace.
+    """
+
+    bounds: tuple[Array, ...]
+    first: tuple[int, ...]
+    days: Array
+    hours: Array
+    span_s: float
 
 
 @dataclass(frozen=True)
@@ -22,6 +41,9 @@ class Arrivals:
     to day.
     batch_probability: share of submissions that bring several jobs of one user within seconds.
     batch_exponent, batch_largest: such a batch has k jobs, 2 <= k <= largest, with probability ~ k^-exponent.
+    batch_gap_s: mean time between the jobs of a batch; most of Philly's bursts are jobs a few seconds apart.
+    batch_mix: weights of the demands among the batches; none = those of the jobs.
+    levels: the days as they were, instead of a random factor for each and of the weekdays.
     """
 
     jobs_per_day: float
@@ -32,6 +54,9 @@ class Arrivals:
     batch_probability: float
     batch_exponent: float
     batch_largest: int
+    batch_gap_s: float = 1.0
+    batch_mix: tuple[float, ...] = ()
+    levels: Levels | None = None
 
     def __post_init__(self) -> None:
         if len(self.hours) != 24 or len(self.weekdays) != 7:
@@ -40,18 +65,52 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Demand:
-    """Jobs of one size.
+    """Jobs that ask for the same.
 
     Parameters
     ----------
-    gpus: devices asked for. share: of all jobs; any scale. durations: their run times.
-    states: weights of completed, cancelled and failed among them.
+    gpus: devices of one task. share: of all jobs; any scale. durations: their run times.
+    states: weights of the states of `states.STATES` among them; none where the source tells none.
+    tasks: of the gang. gpu_milli: of each device.
+    cpu_milli, memory_mib: asked for by a task, drawn for each template; None = not asked for.
+    gpu_models: (model, or alternatives as `A|B`; share of the jobs bound to it), shares summing to at most 1.
+    kind: what the job is for, where the source tells. priority, best_effort: as in `Workload.table`.
     """
 
     gpus: int
     share: float
     durations: Quantiles
-    states: tuple[float, float, float]
+    states: tuple[float, ...] = ()
+    tasks: int = 1
+    gpu_milli: int = 1000
+    cpu_milli: Quantiles | None = None
+    memory_mib: Quantiles | None = None
+    gpu_models: tuple[tuple[str, float], ...] = ()
+    kind: str = ""
+    priority: int = 0
+    best_effort: bool = False
+
+    @property
+    def size(self) -> float:
+        """GPUs of the whole gang, fractions for shared devices."""
+        return self.tasks * self.gpus * self.gpu_milli / 1000
+
+    @property
+    def label(self) -> str:
+        """The demand in words, such as `8` or `100 x 0.25`."""
+        each = f"{self.gpus * self.gpu_milli / 1000:g}"
+        return each if self.tasks == 1 else f"{self.tasks} x {each}"
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """Equal nodes of the attached cluster; CPU and memory None: never the bottleneck."""
+
+    nodes: int
+    gpus: int
+    gpu_model: str | None = None
+    cpu_milli: int | None = None
+    memory_mib: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,8 +159,10 @@ class Preset:
     Parameters
     ----------
     source: paper and tables. origin: calendar time of second 0 (its weekday matters).
-    states, gpu_time_states: completed, cancelled, failed as shares of jobs and of GPU time.
+    states, gpu_time_states: shares of jobs and of GPU time in the order of `states.STATES`; none = not known.
     gpus_per_node: of the attached cluster, whose nodes are those of the groups.
+    kinds: the nodes instead, where they are not alike; such a cluster is not divided among the groups.
+    gpu_utilisation: percent of GPU utilisation at levels in percent, drawn for each job.
     """
 
     name: str
@@ -110,12 +171,14 @@ class Preset:
     origin: datetime
     arrivals: Arrivals
     demands: tuple[Demand, ...]
-    states: tuple[float, float, float]
-    gpu_time_states: tuple[float, float, float]
+    states: tuple[float, ...]
+    gpu_time_states: tuple[float, ...]
     people: People
     groups: tuple[Group, ...]
     gpus_per_node: int
     gpu_model: str | None = None
+    kinds: tuple[NodeKind, ...] = ()
+    gpu_utilisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self) -> None:
         if any(len(group.shares) != len(self.demands) for group in self.groups):
@@ -124,13 +187,15 @@ class Preset:
     @property
     def capacity(self) -> int:
         """GPUs of the preset's own cluster."""
+        if self.kinds:
+            return sum(kind.nodes * kind.gpus for kind in self.kinds)
         return self.gpus_per_node * sum(group.nodes for group in self.groups)
 
     @property
     def gpu_seconds_per_job(self) -> float:
         """Expected GPU-seconds of a job."""
         total = sum(d.share for d in self.demands)
-        return sum(d.share * d.gpus * d.durations.mean() for d in self.demands) / total
+        return sum(d.share * d.size * d.durations.mean() for d in self.demands) / total
 
     def natural_load(self, capacity: int) -> float:
         """GPU-seconds that arrive in a second at the natural rate over `capacity` GPUs."""
@@ -142,11 +207,17 @@ class Preset:
         The groups that are left share the jobs of each size; a size that fits nowhere is left out.
         """
         allowed = [
-            tuple(s if d.gpus <= room else 0.0 for d, s in zip(self.demands, g.shares, strict=True))
+            tuple(s if d.size <= room else 0.0 for d, s in zip(self.demands, g.shares, strict=True))
             for g, room in zip(self.groups, rooms, strict=True)
         ]
         kept = [i for i in range(len(self.demands)) if any(shares[i] > 0 for shares in allowed)]
         groups = tuple(
             replace(g, shares=tuple(shares[i] for i in kept)) for g, shares in zip(self.groups, allowed, strict=True)
         )
-        return replace(self, demands=tuple(self.demands[i] for i in kept), groups=groups)
+        arrivals, levels = self.arrivals, self.arrivals.levels
+        if arrivals.batch_mix:
+            arrivals = replace(arrivals, batch_mix=tuple(arrivals.batch_mix[i] for i in kept))
+        if levels is not None:
+            bounds, first = tuple(levels.bounds[i] for i in kept), tuple(levels.first[i] for i in kept)
+            arrivals = replace(arrivals, levels=replace(levels, bounds=bounds, first=first))
+        return replace(self, demands=tuple(self.demands[i] for i in kept), groups=groups, arrivals=arrivals)

@@ -7,7 +7,10 @@ import importlib
 from apportion.model.errors import InputError, did_you_mean
 from apportion.traces.generator.preset import Preset
 
-PRESETS: dict[str, str] = {"philly": "philly", "venus": "venus"}
+PRESETS: dict[str, str] = {
+    name: name
+    for name in ("philly", "venus", "earth", "saturn", "uranus", "pai", "seren", "kalos", "openb", "spot2026")
+}
 """Preset name -> module of this package; the module's `PRESET` is the preset."""
 
 

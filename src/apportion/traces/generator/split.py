@@ -33,7 +33,7 @@ def normal_quantile(levels: Array) -> Array:
 
 
 def split_by_size(
-    overall: Quantiles, gpus: Sequence[int], job_shares: Sequence[float], gpu_time_shares: Sequence[float]
+    overall: Quantiles, gpus: Sequence[float], job_shares: Sequence[float], gpu_time_shares: Sequence[float]
 ) -> list[Quantiles]:
     """Return the duration quantiles of each size.
 
