@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from apportion.model.errors import InputError
+from apportion.model.profiles import Profiles
 from apportion.model.trace import QualityReport, Trace
 from apportion.model.workload import Workload
 from apportion.traces.format import Format
@@ -80,7 +81,7 @@ def read(path: Path, options: Options) -> Trace:
     frame = with_deadline(frame, report)
     report.jobs = frame.height
     report.notes.append(f"run times from {table_path.name} on {gpu}")
-    return Trace(Workload.of(frame, name=path.stem), report=report)
+    return Trace(Workload.of(frame, name=path.stem, profiles=Profiles(throughputs)), report=report)
 
 
 def _table(trace: Path, given: str | None) -> Path:

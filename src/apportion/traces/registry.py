@@ -26,6 +26,9 @@ FORMATS: dict[str, str] = {
     "pai": "pai",
     "pai-sim": "pai_sim",
     "helios": "helios",
+    "venus-counts": "venus_counts",
+    "philly-nodes": "philly_nodes",
+    "earth-minutes": "earth_minutes",
     "acme": "acme",
     "dlrm2025": "dlrm2025",
     "spot2026": "spot2026",
@@ -93,11 +96,13 @@ def load(spec: str | Path, timeless: bool = False) -> Trace:
     first, last = options.moment("from"), options.moment("to")
     limit = options.integer("limit", minimum=0)
     options.finish()
-    workload = _window(trace.workload, first, last, limit, name)
+    low, high = _span(trace.workload.origin, first, last, name)
+    workload = _window(trace.workload, low, high, limit, name)
+    signals = {key: signal.between(low, high) for key, signal in trace.signals.items()}
     if len(workload) != len(trace.workload):
         out = len(trace.workload) - len(workload)
         trace.report.notes.append(f"from, to and limit leave {len(workload):,} jobs ({out:,} outside)")
-    return Trace(workload, trace.cluster, trace.signals, trace.report, text)
+    return Trace(workload, trace.cluster, signals, trace.report, text)
 
 
 def expand(spec: str | Path) -> list[str]:
@@ -188,26 +193,29 @@ def _read(fmt: Format, location: Path, options: Options) -> Trace:
         raise InputError(f"cannot read as {fmt.name}: {lines[0]}", file=location) from error
 
 
-def _window(
-    workload: Workload,
-    first: datetime | float | None,
-    last: datetime | float | None,
-    limit: int | None,
-    name: str,
-) -> Workload:
+def _span(
+    origin: datetime | None, first: datetime | float | None, last: datetime | float | None, name: str
+) -> tuple[float | None, float | None]:
+    """Return from= and to= in seconds from the origin."""
+
     def seconds(moment: datetime | float | None) -> float | None:
         if isinstance(moment, datetime):
-            if workload.origin is None:
+            if origin is None:
                 raise InputError(f"{name}: this trace has no calendar; give from= and to= in seconds")
-            return (moment - workload.origin).total_seconds()
+            return (moment - origin).total_seconds()
         if moment is not None and not math.isfinite(moment):
             raise InputError(f"{name}: found {moment} for from= or to=, expected a date or seconds")
         return moment
 
-    table, origin = workload.table, workload.origin
     low, high = seconds(first), seconds(last)
     if low is not None and high is not None and high < low:
         raise InputError(f"{name}: to= is before from=, expected it after")
+    return low, high
+
+
+def _window(workload: Workload, low: float | None, high: float | None, limit: int | None, name: str) -> Workload:
+    """Return the jobs submitted in a span, which begins at second 0, and of these the first `limit`."""
+    table, origin = workload.table, workload.origin
     if low is not None:
         table = table.filter(pl.col("submit_s") >= low)
     if high is not None:
@@ -220,7 +228,7 @@ def _window(
         origin = _later(origin, low, name)
     if limit is not None:
         table = table.head(min(limit, table.height))
-    return Workload(table, origin, workload.name)
+    return Workload(table, origin, workload.name, workload.profiles)
 
 
 def _later(origin: datetime | None, seconds: float, name: str) -> datetime | None:

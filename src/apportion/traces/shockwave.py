@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from apportion.model.errors import InputError
+from apportion.model.profiles import Profiles
 from apportion.model.trace import QualityReport, Trace
 from apportion.model.workload import Workload
 from apportion.traces.columns import number, shortened
@@ -93,6 +94,7 @@ def read(path: Path, options: Options) -> Trace:
             column="mode",
         )
     frame = jobs_of(raw, path).with_columns(mode=mode, initial_duration_s=initial)
+    profiles = None
     tables = [table_beside(path, given)] if given is not None else _tables_beside(path)
     epochs = _epochs(frame, path)
     frame = frame.with_columns(epochs=epochs)
@@ -103,11 +105,12 @@ def read(path: Path, options: Options) -> Trace:
         )
         frame = frame.with_columns(duration_s="initial_duration_s")
     else:
-        frame, speeds = _best_table(frame, tables, path, report)
+        frame, speeds, profiles = _best_table(frame, tables, path, report)
         profiled = _profiled_s(frame, speeds) if wanted == "profile" else frame["initial_duration_s"]
         frame = frame.with_columns(duration_s=profiled)
     frame = frame.with_columns(duration_s=at_least_a_second(frame["duration_s"], report))
-    return Trace(Workload.of(with_deadline(frame, report), name=path.stem), report=report)
+    workload = Workload.of(with_deadline(frame, report), name=path.stem, profiles=profiles)
+    return Trace(workload, report=report)
 
 
 def _tables_beside(trace: Path) -> list[Path]:
@@ -134,24 +137,24 @@ def _epochs(frame: pl.DataFrame, path: Path) -> pl.Series:
 
 def _best_table(
     frame: pl.DataFrame, tables: list[Path], path: Path, report: QualityReport
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the jobs with `steps_per_s`, and the table that reproduces the file's durations best."""
-    found: list[tuple[float, Path, pl.DataFrame, pl.DataFrame]] = []
+) -> tuple[pl.DataFrame, pl.DataFrame, Profiles]:
+    """Return the jobs with `steps_per_s`, the table that reproduces the file's durations best, and all of it."""
+    found: list[tuple[float, Path, pl.DataFrame, pl.DataFrame, pl.DataFrame]] = []
     for table in tables:
         throughputs = read_throughputs(table)
         speeds = of_gpu(throughputs, GPU, table)
         timed = with_throughput(frame, throughputs, speeds, path, table)
         ratio = timed["total_steps"] / timed["steps_per_s"] / timed["initial_duration_s"]
         off = (ratio - 1).abs().drop_nans().quantile(0.9) if ratio.len() else 0.0
-        found.append((float("inf") if off is None else off, table, timed, speeds))
-    off, table, timed, speeds = min(found, key=lambda entry: entry[0])
+        found.append((float("inf") if off is None else off, table, timed, speeds, throughputs))
+    off, table, timed, speeds, throughputs = min(found, key=lambda entry: entry[0])
     report.notes.append(f"run times from {table.name} on {GPU}")
     if off > SAME:
         report.notes.append(
             f"{table.name} is not the table of this trace: total_steps / throughput is off its durations "
             f"by {off:.0%} and more for a tenth of the jobs"
         )
-    return timed, speeds
+    return timed, speeds, Profiles(throughputs)
 
 
 def _profiled_s(frame: pl.DataFrame, speeds: pl.DataFrame) -> pl.Series:
