@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import apportion as ap
-from apportion.engine.rounds import Decision, View
+from apportion.engine.view import Decision, View
 from apportion.policies.placements.best_fit import BestFit
 from apportion.policies.protocol import Policy
 

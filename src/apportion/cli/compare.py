@@ -46,6 +46,7 @@ def compare(
     checkpoint_cost: opt.CheckpointCostOpt = "0",
     checkpoint_interval: opt.CheckpointIntervalOpt = 0.0,
     failures: opt.FailuresOpt = None,
+    power_off: opt.PowerOffOpt = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything drawn. Default: 0, with --fill 42.")] = None,
     until: opt.UntilOpt = None,
     check: opt.CheckOpt = False,
@@ -91,7 +92,9 @@ def compare(
         raise UsageError("--load belongs to --fill; --loads rescales the arrivals of a simulation")
     for policy in policies:
         parse_policy(policy)
-    settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check)
+    settings = opt.run_settings(
+        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check, power_off
+    )
     try:
         wanted = [float(load) for load in loads.split(",")] if loads else []
     except ValueError:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from apportion.model.cluster import Cluster
     from apportion.model.signal import NodeEvents
     from apportion.model.trace import Trace
+    from apportion.study.power_off import PowerOff
 
 TraceArg = Annotated[
     str, typer.Argument(metavar="TRACE", help="FORMAT:LOCATION[?key=value&...] or a file; see `apportion traces`.")
@@ -49,6 +50,12 @@ def _seed(value: int) -> int:
 
 
 SeedOpt = Annotated[int, typer.Option(help="Seed of everything drawn.", callback=_seed)]
+PowerOffOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--power-off", help="Switch idle nodes off: ces, ces[buffer=5,boot=5m], or never (count energy only)."
+    ),
+]
 UntilOpt = Annotated[float | None, typer.Option(help="Stop at this second of the trace.")]
 CheckOpt = Annotated[bool, typer.Option("--check", help="Verify the invariants of the outcome.")]
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; results only.")]
@@ -123,6 +130,7 @@ def run_settings(
     failures: Path | None,
     until: float | None,
     check: bool,
+    power_off: str | None = None,
 ) -> dict[str, Any]:
     """Return the keyword arguments of `simulate` that do not belong to a policy."""
     from apportion.model.errors import UsageError, did_you_mean
@@ -151,7 +159,14 @@ def run_settings(
         "failures": read_failures(failures),
         "until": until,
         "check": check,
+        "power": _power_off(power_off),
     }
+
+
+def _power_off(text: str | None) -> PowerOff | None:
+    from apportion.study.power_off import parse_power_off
+
+    return parse_power_off(text) if text is not None else None
 
 
 def note(text: str) -> None:

@@ -24,6 +24,7 @@ def simulate(
     checkpoint_cost: opt.CheckpointCostOpt = "0",
     checkpoint_interval: opt.CheckpointIntervalOpt = 0.0,
     failures: opt.FailuresOpt = None,
+    power_off: opt.PowerOffOpt = None,
     seed: opt.SeedOpt = 0,
     until: opt.UntilOpt = None,
     check: opt.CheckOpt = False,
@@ -48,7 +49,9 @@ def simulate(
     if perfetto and out is None:
         raise UsageError("--perfetto writes into the folder of --out; give --out DIR too")
     parse_policy(policy)
-    settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check)
+    settings = opt.run_settings(
+        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check, power_off
+    )
     result = run_one(trace, policy, cluster, settings, failures=failures, seed=seed, quiet=quiet)
     if out is not None:
         save_run(result, out, perfetto, quiet)

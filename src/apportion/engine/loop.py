@@ -19,8 +19,8 @@ from apportion.engine.layout import (
     REJECTED,
     ROUND,
 )
-from apportion.engine.moves import enqueue, finish, has_room_to_log, next_end, pop_end, start, stop
-from apportion.engine.waiting import wait
+from apportion.engine.moves import enqueue, finish, has_room_to_log, next_end, pop_end, push_end, start, stop
+from apportion.engine.waiting import wait, wait_together
 from apportion.engine.world import (
     call_pass,
     heap,
@@ -112,12 +112,15 @@ def _ends(w):
 def _arrivals(w):
     n = 0
     now = w.now
+    first = w.arrived
     while w.arrived < w.jobs_n and jobs(w)[w.arrived].submit <= now:
         j = w.arrived
         w.arrived += 1
-        if jobs(w)[j].state != REJECTED:
+        if jobs(w)[j].state != REJECTED and w.mode != KEY_PREEMPTIVE:
             _admit(w, j)
             n += 1
+    if w.mode == KEY_PREEMPTIVE and w.arrived > first:
+        n = wait_together(w, first, w.arrived)
     w.events += n
     return n
 
@@ -206,6 +209,49 @@ def switch(root, node, up):
             w.pass_due = 1
         elif up:
             w.round_at = min(w.round_at, w.now)
+
+
+@entry
+def carry_out(root, stopped, started, kind, end):
+    """Stop jobs, then start others, each to end at a time of its own (inf = not yet); f8[started].
+
+    Return how many were started or could not be, in order; fewer than asked for when the log is full. Those that did
+    not fit get the end -1.
+    """
+    w = root[0]
+    for j in stopped:
+        stop(w, j)
+        jobs(w)[j].preemptions += 1
+        jobs(w)[j].state = PENDING
+        jobs(w)[j].sequence = w.sequence
+        w.sequence += 1
+        w.pending += 1
+    for i in range(started.size):
+        j = started[i]
+        k = kinds(w)[kind[i]]
+        if not has_room_to_log(w, k.pieces):
+            return i
+        jobs(w)[j].remaining = end[i] - w.now
+        if start(w, j, k):
+            w.pending -= 1
+        else:
+            end[i] = -1.0
+    return started.size
+
+
+@entry
+def end_at(root, j, time):
+    """Let running job j end at a time that has not passed."""
+    w = root[0]
+    job = jobs(w)[j]
+    job.remaining = time - job.started
+    if time <= w.now:
+        finish(w, job.run)
+        return True
+    if w.heap_size >= w.heap_n:
+        return False
+    push_end(w, time, job.run)
+    return True
 
 
 @entry

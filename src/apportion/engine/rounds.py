@@ -1,8 +1,7 @@
 """The door for allocators: the loop stops at a round, hands out a view, and carries out what comes back.
 
-An allocator is ordinary Python. It sees the jobs that wait or run, with what they have received, and answers with the
-GPUs each gets until the next round. A job that gets what it has goes on undisturbed; one that gets nothing is
-suspended; one that gets another number is restarted with it and progresses in proportion.
+A job that gets what it has goes on undisturbed; one that gets nothing is suspended; one that gets another number of
+GPUs or another model is restarted, and progresses as fast as it then can.
 """
 
 from __future__ import annotations
@@ -10,60 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from apportion.engine import loop
-from apportion.engine.encode import Encoded, make_kind
-from apportion.engine.layout import F8, I8, PENDING, RUNNING, TASK, Records
+from apportion.engine.classes import Classes
+from apportion.engine.encode import Encoded
+from apportion.engine.layout import F8, I8, PENDING, RUNNING
 from apportion.engine.run import Engine
-from apportion.engine.state import index_arrays
-from apportion.engine.world import KIND
-
-
-@dataclass(frozen=True)
-class View:
-    """What an allocator sees at a round. All arrays have an entry per active job, in the order of submission.
-
-    Parameters
-    ----------
-    now_s: time. jobs: i8, row numbers in the workload. running: bool.
-    gpus: f8, GPUs asked for; held: f8, GPUs held now (0 while waiting).
-    submit_s, attained_s, remaining_s: f8; attained: work done, remaining: work left, at the demanded size.
-    least, most: f8, bounds of an elastic job (both `gpus` for a rigid one). user, group: i8.
-    nodes: `NODE` records, read only. capacity_gpus: GPUs of the nodes that are up.
-    number: i8, a name of each job that stays the same as long as the allocator is asked (`jobs` does not when a real
-    cluster is run).
-    """
-
-    now_s: float
-    jobs: I8
-    running: npt.NDArray[np.bool_]
-    gpus: F8
-    held: F8
-    submit_s: F8
-    attained_s: F8
-    remaining_s: F8
-    least: F8
-    most: F8
-    user: I8
-    group: I8
-    nodes: Records
-    capacity_gpus: float
-    number: I8
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What an allocator wants until the next round.
-
-    Parameters
-    ----------
-    gpus: f8, aligned with `View.jobs`: GPUs of each job, 0 = wait. start_order: i8, positions in `View.jobs`; those
-    that get GPUs and do not run are started in this order (default: as they stand).
-    """
-
-    gpus: F8
-    start_order: I8 | None = None
+from apportion.engine.speeds import Speeds, speeds_of
+from apportion.engine.turns import Turns
+from apportion.engine.view import Decides, Decision, View
 
 
 @dataclass
@@ -81,13 +35,18 @@ class Rounds:
     most: F8
     round_s: float
     numbers: I8 | None = None
+    speeds: Speeds = field(init=False)
+    classes: Classes = field(init=False)
     _held: F8 = field(init=False)
-    _shapes: dict[tuple[int, ...], int] = field(init=False)
-    _kind_of: dict[tuple[int, float], int] = field(init=False, default_factory=dict)
+    _turns: Turns | None = field(default=None, init=False)
+    _shared: I8 = field(init=False)
+    _last_s: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._held = np.zeros(len(self.encoded.kind))
-        self._shapes = {tuple(int(v) for v in task): i for i, task in enumerate(self.encoded.tasks)}
+        self.speeds = speeds_of(self.encoded, self.least, self.most)
+        self.classes = Classes(self.encoded)
+        self._shared = np.zeros(0, np.int64)
 
     def hold(self, jobs: I8) -> None:
         """Note that these jobs already run, with what they ask for."""
@@ -123,56 +82,69 @@ class Rounds:
             nodes,
             float((nodes["gpus"] * nodes["up"]).sum()),
             jobs if self.numbers is None else self.numbers[jobs],
+            self.speeds.models,
+            self.speeds.capacity(engine),
+            self.speeds.speed[jobs],
+            (table["work"][jobs] - left) * self.speeds.per_second[jobs],
+            left * self.speeds.per_second[jobs],
+            self.speeds.weight[jobs],
+            self.speeds.deadline_s[jobs],
         )
+
+    def round(self, engine: Engine, allocator: Decides) -> None:
+        """Ask the allocator what it wants, and carry it out; shares of time are turned into who is next."""
+        view = self.view(engine)
+        if self._turns is None or self._turns_due(view):
+            answer = allocator.decide(view)
+            if isinstance(answer, Decision):
+                self.apply(engine, view, answer)
+                return
+            if self._turns is None:
+                shuffled = 0 if getattr(allocator, "shuffles", False) else None
+                self._turns = Turns(len(self.encoded.kind), len(view.models), self.round_s, 0.0, (), shuffled)
+            self._turns.reset(view.now_s, view.jobs, answer.share)
+            self._shared = view.jobs
+        picked = self._turns.pick(view.jobs, view.gpus, view.speed, view.capacity)
+        gpus, model = np.zeros(view.jobs.size), np.full(view.jobs.size, -1, np.int64)
+        for i, m in picked:
+            gpus[i], model[i] = view.gpus[i], m
+        first = np.array([i for i, _ in picked], np.int64)
+        self.apply(engine, view, Decision(gpus, first, model))
+
+    def _turns_due(self, view: View) -> bool:
+        """Note what those that ran received since the last round; say whether others are there now."""
+        assert self._turns is not None
+        for j, ran in zip(view.jobs.tolist(), view.running.tolist(), strict=True):
+            if ran:
+                self._turns.credit(j, max(int(self.speeds.held[j]), 0), view.now_s - self._last_s)
+        return not np.array_equal(view.jobs, self._shared)
 
     def apply(self, engine: Engine, view: View, decision: Decision) -> None:
         """Suspend, resize and start; then set the time of the next round."""
         wanted = np.asarray(decision.gpus, float)
-        for j in view.jobs[view.running & (wanted != view.held)]:
+        model = np.full(view.jobs.size, -1, np.int64) if decision.model is None else decision.model
+        moved = (model >= 0) & (self.speeds.held[view.jobs] != model)
+        for j in view.jobs[view.running & ((wanted != view.held) | moved)]:
             loop.suspend(engine.root, int(j))
         order = np.arange(view.jobs.size) if decision.start_order is None else decision.start_order
         for i in np.flatnonzero((view.gpus == 0) & ~view.running):
             # what asks for no GPU is not the allocator's to give: it runs as soon as a node has the CPU
-            self._start(engine, int(view.jobs[i]), 0.0, 0.0)
+            self._start(engine, int(view.jobs[i]), 0.0, 0.0, -1)
         for i in order:
-            if wanted[i] > 0 and not (view.running[i] and wanted[i] == view.held[i]):
-                self._start(engine, int(view.jobs[i]), float(wanted[i]), float(view.gpus[i]))
+            if wanted[i] > 0 and not (view.running[i] and wanted[i] == view.held[i] and not moved[i]):
+                self._start(engine, int(view.jobs[i]), float(wanted[i]), float(view.gpus[i]), int(model[i]))
+        self._last_s = view.now_s
         engine.root["round_at"] = view.now_s + self.round_s
 
-    def _start(self, engine: Engine, job: int, gpus: float, asked: float) -> None:
-        kind = self._kind(engine, job, gpus, asked)
-        engine.arrays["jobs"]["rate"][job] = gpus / asked if asked > 0 else 1.0
+    def _start(self, engine: Engine, job: int, gpus: float, asked: float, model: int) -> None:
+        bound = model if gpus == asked else -1
+        kind = self.classes.of(engine, job, bound, None if gpus == asked else round(gpus))
+        engine.arrays["jobs"]["rate"][job] = (gpus / asked if asked > 0 else 1.0) * self.speeds.relative(job, model)
         while True:
             answer = loop.launch(engine.root, job, kind)
             if answer >= 0:
                 break
             engine.grow()
         self._held[job] = gpus if answer else 0.0
-
-    def _kind(self, engine: Engine, job: int, gpus: float, asked: float) -> int:
-        own = int(self.encoded.kind[job])
-        if gpus == asked:
-            return own
-        if (own, gpus) in self._kind_of:
-            return self._kind_of[(own, gpus)]
-        kinds = engine.arrays["kinds"]
-        task = engine.arrays["tasks"][kinds["shape"][own]]
-        # a resized job is one piece of so many GPUs; its CPU and memory grow and shrink with it
-        per_gpu = max(int(task["gpus"]), 1)
-        size = round(gpus)
-        demand = (
-            size,
-            int(task["milli"]),
-            int(task["cpu"]) * size // per_gpu,
-            int(task["memory"]) * size // per_gpu,
-        )
-        row = make_kind(engine.arrays["nodes"], self._shapes, 1, demand, int(task["models"]), int(task["group"]))
-        if len(self._shapes) > engine.arrays["tasks"].size:
-            tasks = np.array(list(self._shapes), TASK)
-            for name, array in index_arrays(engine.arrays["nodes"], tasks, engine.arrays["seconds"].size > 0).items():
-                if name != "nodes":
-                    engine.attach(name, array)
-            engine.root["seen"] = 0
-        engine.attach("kinds", np.append(kinds, np.array([row], KIND)))
-        self._kind_of[(own, gpus)] = engine.arrays["kinds"].size - 1
-        return self._kind_of[(own, gpus)]
+        if answer and model >= 0:
+            self.speeds.held[job] = model

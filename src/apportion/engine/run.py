@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from apportion.engine import bits, loop
-from apportion.engine.encode import Encoded
+from apportion.engine.encode import NOWHERE, Encoded
 from apportion.engine.layout import (
     DONE,
     EASY,
     F8,
     GROW,
+    I8,
     JOB,
     KEY_JOB,
     KEY_NONE,
@@ -115,6 +116,7 @@ class Engine(State):
         self.attach("extra", _extra(encoded, times))
         self.attach("outside", np.zeros(0, OUTSIDE) if outside is None else outside)
         self.attach("reach", encoded.reach.ravel())
+        self.attach("bound", _bound(encoded))
 
     def _set_order(self, order: OrderPlan, settings: Settings) -> None:
         by_job = order.mode in (KEY_PREEMPTIVE, KEY_JOB) and order.kernel is not None
@@ -246,6 +248,15 @@ def _jobs(encoded: Encoded, times: Times, order: OrderPlan, settings: Settings) 
     if order.share is not None:
         jobs["share"] = order.share
     return jobs
+
+
+def _bound(encoded: Encoded) -> I8:
+    """Return the sets of models that some jobs are bound to and some nodes with GPUs are not in."""
+    asked = np.unique(encoded.tasks["models"] & ~NOWHERE)
+    models = encoded.nodes["model"][encoded.nodes["gpus"] > 0]
+    inside = (models >= 0) & ((asked[:, None] >> np.maximum(models, 0)) & 1 == 1)
+    sets: I8 = asked[(asked != 0) & ~inside.all(axis=1)]
+    return sets
 
 
 def _extra(encoded: Encoded, times: Times) -> Records:

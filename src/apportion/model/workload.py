@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
 from apportion.model.errors import InputError
+from apportion.model.profiles import Profiles
 from apportion.model.table import REQUIRED, Column, conform
 
 COLUMNS: dict[str, Column] = {
@@ -43,7 +45,7 @@ class Workload:
     ----------
     table: the columns of `COLUMNS`, then any others; rows sorted by `submit_s` (ties keep their order).
     origin: calendar time of second 0, where known.
-    name: shown in tables and reports.
+    name: shown in tables and reports. profiles: measured throughputs of the job types in the column `profile`.
 
     Build one with `Workload.of`, which fills defaults and checks values.
     """
@@ -51,9 +53,17 @@ class Workload:
     table: pl.DataFrame
     origin: datetime | None = None
     name: str = "workload"
+    profiles: Profiles | None = None
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, *, origin: datetime | None = None, name: str = "workload") -> Workload:
+    def of(
+        cls,
+        frame: pl.DataFrame,
+        *,
+        origin: datetime | None = None,
+        name: str = "workload",
+        profiles: Profiles | None = None,
+    ) -> Workload:
         """Conform `frame` to the workload's columns.
 
         Raises
@@ -62,9 +72,9 @@ class Workload:
         1000; a job that shares a device asks for several.
         """
         table = conform(frame, COLUMNS, "workload")
-        over = table["gpu_milli"] > 1000
-        if over.any():
-            row = int(over.arg_max() or 0)
+        most: Any = table["gpu_milli"].max()
+        if most is not None and most > 1000:
+            row = int((table["gpu_milli"] > 1000).arg_max() or 0)
             raise InputError(
                 f"workload: found {table['gpu_milli'][row]}, expected at most 1000 (a whole device)",
                 row=row + 1,
@@ -75,7 +85,7 @@ class Workload:
             table = table.with_columns(job_id=table["job_id"].fill_null(numbers))
         if not table["submit_s"].is_sorted():
             table = table.sort("submit_s", maintain_order=True)
-        return cls(table, origin, name)
+        return cls(table, origin, name, profiles)
 
     def __len__(self) -> int:
         return self.table.height

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from apportion.engine.encode import Encoded
 from apportion.engine.plan import OrderPlan, PlacementPlan
-from apportion.engine.rounds import Decision, View
+from apportion.engine.view import Decision, Shares, View
 from apportion.model.workload import Workload
 
 
@@ -45,12 +45,12 @@ class Placement(Protocol):
 
 @runtime_checkable
 class Allocator(Protocol):
-    """Who runs in the next round, with how many GPUs."""
+    """Who runs in the next round, with how many GPUs; or who gets which part of the time."""
 
     round_s: float
 
-    def decide(self, view: View) -> Decision:
-        """Return the GPUs each job gets until the next round."""
+    def decide(self, view: View) -> Decision | Shares:
+        """Return the GPUs each job gets until the next round, or its part of the time from now on."""
         ...
 
 

@@ -47,7 +47,10 @@ PLACEMENTS = {
     "gpu-packing": "placements.gpu_packing:GpuPacking",
     "gpu-clustering": "placements.gpu_clustering:GpuClustering",
 }
-ALLOCATORS = {"round-robin": "allocators.round_robin:RoundRobin"}
+ALLOCATORS = {
+    "round-robin": "allocators.round_robin:RoundRobin",
+    "gandiva-fair": "allocators.gandiva_fair:GandivaFair",
+}
 """Name -> module and class of this package, imported when asked for."""
 
 DEFAULT_ORDER, DEFAULT_PLACEMENT = "fifo", "best-fit"

@@ -48,7 +48,7 @@ def churn(
         estimate_s=pl.lit(None, pl.Float64),
         deadline_s=pl.lit(None, pl.Float64),
     )
-    return Workload(table, None, f"{workload.name}, churn {load:g}")
+    return Workload(table, None, f"{workload.name}, churn {load:g}", workload.profiles)
 
 
 def steady_state(result: Result) -> dict[str, float]:

@@ -41,4 +41,4 @@ def at_load(workload: Workload, cluster: Cluster, load: float) -> Workload:
     table = workload.table.with_columns(
         submit_s=submit, deadline_s=submit + (pl.col("deadline_s") - pl.col("submit_s"))
     )
-    return Workload(table, workload.origin, workload.name)
+    return Workload(table, workload.origin, workload.name, workload.profiles)

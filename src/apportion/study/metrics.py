@@ -15,6 +15,7 @@ from apportion.engine.series import fragment_series
 from apportion.engine.state import State
 from apportion.engine.target import typical_tasks
 from apportion.study.changes import all_changes
+from apportion.study.power_off import energy
 
 if TYPE_CHECKING:
     from apportion.study.result import Result
@@ -103,6 +104,10 @@ def summary(result: Result) -> dict[str, Any]:
     if deadlines.null_count() < len(deadlines):
         met = (jobs["end_s"] <= deadlines).fill_null(False) & deadlines.is_not_null()
         out["deadlines"] = {"with": len(deadlines) - deadlines.null_count(), "met": int(met.sum())}
+    if "power" in result.facts and done.height:
+        how, off = result.facts["power"]
+        first, last = float(jobs["submit_s"].min()), float(done["end_s"].max())  # type: ignore[arg-type]
+        out |= energy(result.cluster, result.placements, first, last, off, how.off_w)
     out["engine"] = {
         "events": int(result.facts.get("events", 0)),
         "wall_s": float(result.facts.get("wall_s", 0.0)),

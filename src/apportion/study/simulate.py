@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from apportion.engine.adapting import Batches
 from apportion.engine.check import check_log
 from apportion.engine.encode import Encoded, encode
 from apportion.engine.layout import EASY, ENDED, F8, REJECTED, SKIP, STRICT, Records
 from apportion.engine.plan import KEY_NONE, KEY_PREEMPTIVE, KEY_SHARE, OrderPlan, Settings
 from apportion.engine.rounds import Rounds
+from apportion.engine.rules import Rules, get_rules
 from apportion.engine.run import Engine, Log, Times
+from apportion.engine.speeds import speeds_of
+from apportion.engine.step_rounds import StepRounds
 from apportion.engine.world import OUTSIDE
 from apportion.model.cluster import Cluster
 from apportion.model.errors import InputError, PolicyError, did_you_mean
@@ -21,7 +25,9 @@ from apportion.model.signal import NodeEvents
 from apportion.model.workload import Workload
 from apportion.policies.protocol import Allocator, Jobs, Policy
 from apportion.policies.registry import parse_policy
+from apportion.study.power_off import PowerOff, switch_for
 from apportion.study.result import Result
+from apportion.traces.shockwave import GPU
 
 BACKFILL = {"skip": SKIP, "strict": STRICT, "easy": EASY}
 CHECKPOINT_COSTS: dict[str, Callable[[F8], F8]] = {
@@ -45,6 +51,8 @@ def simulate(
     check: bool = False,
     trace: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    power: PowerOff | None = None,
+    rules: str | None = None,
 ) -> Result:
     """Run `workload` on `cluster` under `policy`.
 
@@ -59,6 +67,8 @@ def simulate(
         from the beginning).
     failures: when nodes fail and are repaired. seed: of everything drawn. until: seconds at which the run is cut off.
     check: verify the invariants of the outcome. trace: name shown in results. progress: called with (arrived, jobs).
+    rules: rounds of an allocator go as in a published simulator: `gavel` or `shockwave` (`engine.rules`).
+    power: when nodes are switched off and on; the summary then says how much energy was used.
 
     Raises
     ------
@@ -103,21 +113,61 @@ def simulate(
     outside = _outside(failures, cluster)
     engine = Engine(encoded, times, order, chosen.placement.plan(), settings, outside)
     decide = None
-    if allocator is not None:
+    how_rounds = get_rules(rules) if rules is not None else None
+    steps: StepRounds | None = None
+    if how_rounds is not None:
+        if allocator is None:
+            raise PolicyError(f"{chosen.name}: rules {how_rounds.name} are for allocators; this is an order")
+        steps = _step_rounds(encoded, how_rounds, allocator, _bounds(workload, encoded), seed)
+
+        def decide(running: Engine) -> None:
+            steps.round(running, allocator)
+
+    elif allocator is not None:
         rounds = Rounds(encoded, *_bounds(workload, encoded), round_s=allocator.round_s)
 
         def decide(running: Engine) -> None:
-            view = rounds.view(running)
-            rounds.apply(running, view, allocator.decide(view))
+            rounds.round(running, allocator)
 
-    log = engine.run(decide, progress, [order.watcher] if order.watcher is not None else [])
+    switch = None
+    if power is not None:
+        if failures is not None and not power.never:
+            raise InputError("found failures together with nodes that are switched off, expected one of the two")
+        switch = switch_for(power, cluster, workload.table["submit_s"].to_numpy(), workload.origin)
+    watchers = [
+        watcher for watcher in (order.watcher, None if power and power.never else switch) if watcher is not None
+    ]
+    log = engine.run(decide, progress, watchers)
     del engine, decide  # a million jobs' queues and heaps are not needed to describe the outcome
     if check:
         check_log(encoded, log)
     how: dict[str, Any] = {"backfill": backfill, "granularity_s": settings.granularity_s, "seed": seed}
     if failures is not None:
         how["failures"] = failures
+    if power is not None and switch is not None:
+        how["power"] = (power, switch.intervals(log.end_s))
+        if not power.never:
+            how["failures"] = switch.events(tuple(cluster.table["node"]))
     return _result(chosen.name, trace or workload.name, workload, cluster, encoded, log, how)
+
+
+def _step_rounds(encoded: Encoded, rules: Rules, allocator: Allocator, bounds: tuple[F8, F8], seed: int) -> StepRounds:
+    table = encoded.workload.table
+    speeds = speeds_of(encoded, *bounds)
+    batches = None
+    profiles = encoded.workload.profiles
+    if rules.adapting and profiles is not None and "mode" in table.columns:
+        batches = Batches(
+            table["job_type"].str.split(" (").list.first().to_list(),
+            table["mode"].to_list(),
+            speeds.gpus.astype(np.int64),
+            table["batch_size"].fill_null(0).to_numpy().astype(np.int64),
+            profiles,
+            list(encoded.models) or [GPU],
+        )
+    # the released code shuffles the GPU models for policies that do not know them apart
+    shuffled = seed + 5 if getattr(allocator, "shuffles", False) else None
+    return StepRounds(speeds, rules, table["duration_s"].to_numpy(), batches, shuffled)
 
 
 def _times(workload: Workload) -> Times:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from apportion.engine.rounds import Decision, View
+from apportion.engine.view import Decision, View
 from apportion.policies.parameters import at_least
 
 

@@ -1,0 +1,1 @@
+"""Power, and what switching it off saves."""

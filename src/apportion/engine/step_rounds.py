@@ -1,0 +1,202 @@
+"""Rounds in steps of training, as in the simulators of Gavel and Shockwave: see `engine.rules` for what that means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from apportion.engine import loop
+from apportion.engine.adapting import Batches
+from apportion.engine.classes import Classes
+from apportion.engine.layout import F8, I8, PENDING, RUNNING
+from apportion.engine.rules import Rules
+from apportion.engine.run import Engine
+from apportion.engine.speeds import Speeds
+from apportion.engine.turns import Turns
+from apportion.engine.view import Decides, Decision, View
+
+FULL_S = 5.0
+"""A round is nearly full when it lasts at most so much less than it could."""
+
+
+@dataclass
+class Turn:
+    """What a job does in a round: GPU model, steps, when it is done with them, whether it then ends."""
+
+    model: int
+    steps: float
+    end_s: float
+    over: bool
+    failed: bool
+    seconds: float
+
+
+@dataclass
+class StepRounds:
+    """Carries an allocator's decisions out, round by round.
+
+    Parameters
+    ----------
+    speeds: of the run. rules: how a round goes. work_s: f8[jobs], profiled run times. batches: batch sizes that change.
+    seed: of the order in which GPU models are given out, None = it stays.
+    """
+
+    speeds: Speeds
+    rules: Rules
+    work_s: F8
+    batches: Batches | None = None
+    turns: Turns = field(init=False)
+    classes: Classes = field(init=False)
+    starts: list[float] = field(default_factory=list, init=False)
+    """When each round began."""
+    picks: list[tuple[I8, I8]] = field(default_factory=list, init=False)
+    """Jobs and GPU models of each round."""
+    seed: int | None = None
+    order: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        count, models = self.speeds.speed.shape
+        self.turns = Turns(count, models, self.rules.round_s, self.rules.reset_s, self.order, self.seed)
+        self.classes = Classes(self.speeds.encoded)
+        self._done = np.zeros(count)
+        self._total = self.speeds.units.copy()
+        self._ran = np.zeros(count)
+        self._failures = np.zeros(count, np.int64)
+        self._now: dict[int, Turn] = {}
+        self._before: set[int] = set()
+        self._last_end = 0.0
+        self._seen = 0
+
+    def round(self, engine: Engine, allocator: Decides) -> None:
+        """Settle the last round, and begin the next."""
+        now = engine.number("now")
+        self._settle(engine)
+        active = self._active(engine)
+        arrived = int(engine.number("arrived"))
+        self.turns.due |= arrived > self._seen
+        self._seen = arrived
+        if self.batches is not None:
+            self.batches.look(active, self._done)
+        width = self.speeds.gpus[active]
+        speed = self.speeds.speed[active]
+        picked = self._pick(engine, allocator, active, width, speed, now)
+        self._begin(engine, active, picked, now)
+
+    def _active(self, engine: Engine) -> I8:
+        state = engine.arrays["jobs"]["state"][: int(engine.number("arrived"))]
+        return np.flatnonzero((state == PENDING) | (state == RUNNING))
+
+    def _settle(self, engine: Engine) -> None:
+        """Count what was done in the round that is over."""
+        if not self._now:
+            return
+        # the jobs that were last come first, as in the released code, where it is a heap
+        for job, turn in sorted(self._now.items(), key=lambda item: (-item[1].end_s, item[0])):
+            self._ran[job] += turn.seconds
+            if turn.failed:
+                self._failures[job] += 1
+                self.turns.due = True
+                self._change(job)
+                if self._failures[job] >= self.rules.failures:
+                    loop.end_at(engine.root, job, turn.end_s)
+                continue
+            self._failures[job] = 0
+            self._done[job] += turn.steps
+            self.turns.credit(job, turn.model, turn.seconds)
+            if turn.over:
+                self.turns.due = True
+            else:
+                self._change(job)
+        self._last_end = engine.number("now")
+        self._before = set(self._now)
+        self._now = {}
+
+    def _change(self, job: int) -> None:
+        if self.batches is None:
+            return
+        found = self.batches.change(job, self._done[job], self._total[job])
+        if found is not None:
+            self._done[job], self._total[job], self.speeds.speed[job] = found
+
+    def _pick(
+        self, engine: Engine, allocator: Decides, active: I8, width: F8, speed: F8, now: float
+    ) -> list[tuple[int, int]]:
+        if not active.size:
+            return []
+        capacity = self.speeds.capacity(engine)
+        wants = getattr(allocator, "every_round", False) or self.turns.wants_shares(now)
+        if wants:
+            answer = allocator.decide(self._view(engine, active, capacity))
+            if isinstance(answer, Decision):
+                order = np.arange(active.size) if answer.start_order is None else answer.start_order
+                models = np.zeros(active.size, np.int64) if answer.model is None else answer.model
+                return [(int(i), int(models[i])) for i in order if answer.gpus[i] > 0]
+            self.turns.reset(now, active, answer.share)
+        return self.turns.pick(active, width, speed, capacity)
+
+    def _view(self, engine: Engine, active: I8, capacity: F8) -> View:
+        table = engine.arrays["jobs"]
+        done, total = self._done[active], self._total[active]
+        speed = self.speeds.speed[active]
+        unit_s = self.work_s[active] / np.maximum(total, 1e-12)
+        return self.speeds.view(engine, active, capacity, speed, done, total - done, done * unit_s, table)
+
+    def _begin(self, engine: Engine, active: I8, picked: list[tuple[int, int]], now: float) -> None:
+        for i, model in picked:
+            job = int(active[i])
+            self._now[job] = self._turn(job, model, now)
+        self._carry_out(engine, active, now)
+        self.starts.append(now)
+        self.picks.append(
+            (np.array(list(self._now), np.int64), np.array([t.model for t in self._now.values()], np.int64))
+        )
+        if self._now:
+            engine.root["round_at"] = max(turn.end_s for turn in self._now.values())
+        else:
+            arrived = int(engine.number("arrived"))
+            submit = engine.arrays["jobs"]["submit"]
+            engine.root["round_at"] = submit[arrived] if arrived < submit.size else now + self.rules.round_s
+
+    def _turn(self, job: int, model: int, now: float) -> Turn:
+        rules, speed = self.rules, self.speeds.speed[job, model]
+        steps = min(float(int(speed * rules.round_s)), self._total[job] - self._done[job])
+        end = max(now, now + steps / speed)
+        seconds = end - self._last_end
+        if self.starts and job not in self._before and seconds > max(rules.round_s - FULL_S, 0) and rules.restart_s > 0:
+            part = (seconds - rules.restart_s) / seconds
+            seconds -= rules.restart_s
+            steps = float(int(steps * part))
+        failed = steps <= 0 and seconds <= 0
+        late = (
+            self._ran[job] + seconds > int(self.work_s[job] * rules.overtime) if np.isfinite(rules.overtime) else False
+        )
+        over = not failed and (self._total[job] - (self._done[job] + steps) <= 0 or late)
+        return Turn(model, steps, end, over, failed, seconds)
+
+    def _carry_out(self, engine: Engine, active: I8, now: float) -> None:
+        """Stop and start what changed; what does not fit on the nodes waits."""
+        running = engine.arrays["jobs"]["state"][active] == RUNNING
+        held = self.speeds.held
+        stay = {int(j) for j in active[running] if int(j) in self._now and held[j] == self._now[int(j)].model}
+        stopped = np.array([j for j in active[running].tolist() if j not in stay], np.int64)
+        started = np.array([j for j in self._now if j not in stay], np.int64)
+        kinds = np.array([self.classes.of(engine, int(j), self._now[int(j)].model) for j in started], np.int64)
+        ends = np.array([self._now[int(j)].end_s if self._now[int(j)].over else np.inf for j in started], np.float64)
+        at = 0
+        while True:
+            at += loop.carry_out(engine.root, stopped, started[at:], kinds[at:], ends[at:])
+            stopped = stopped[:0]
+            if at >= started.size:
+                break
+            engine.grow()
+        for job, end in zip(started.tolist(), ends.tolist(), strict=True):
+            if end < 0:
+                del self._now[job]
+            else:
+                held[job] = self._now[job].model
+        for job in stay:
+            turn = self._now[job]
+            if turn.over:
+                while not loop.end_at(engine.root, job, turn.end_s):
+                    engine.grow()

@@ -1,0 +1,93 @@
+"""What an allocator sees, and what it may answer.
+
+An allocator is ordinary Python. It sees the jobs that wait or run, with what they have received, and answers with the
+GPUs each gets until the next round, or with the part of the time that each gets on each GPU model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from apportion.engine.layout import F8, I8, Records
+
+
+@dataclass(frozen=True)
+class View:
+    """What an allocator sees at a round. All arrays have an entry per active job, in the order of submission.
+
+    Parameters
+    ----------
+    now_s: time. jobs: i8, row numbers in the workload. running: bool.
+    gpus: f8, GPUs asked for; held: f8, GPUs held now (0 while waiting).
+    submit_s, attained_s, remaining_s: f8; attained: work done, remaining: work left, at the demanded size.
+    least, most: f8, bounds of an elastic job (both `gpus` for a rigid one). user, group: i8.
+    nodes: `NODE` records, read only. capacity_gpus: GPUs of the nodes that are up.
+    number: i8, a name of each job that stays the same as long as the allocator is asked (`jobs` does not when a real
+    cluster is run).
+    models: GPU models of the nodes, None = not given. capacity: f8[models], GPUs that are up. speed: f8[jobs, models],
+    units of work a second on the GPUs asked for, 0 where it cannot run; the unit is a training step where the job has a
+    profile, else a second of its run time. done, left: f8, units. weight: f8. deadline_s: f8, inf = none.
+    """
+
+    now_s: float
+    jobs: I8
+    running: npt.NDArray[np.bool_]
+    gpus: F8
+    held: F8
+    submit_s: F8
+    attained_s: F8
+    remaining_s: F8
+    least: F8
+    most: F8
+    user: I8
+    group: I8
+    nodes: Records
+    capacity_gpus: float
+    number: I8
+    models: tuple[str | None, ...]
+    capacity: F8
+    speed: F8
+    done: F8
+    left: F8
+    weight: F8
+    deadline_s: F8
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an allocator wants until the next round.
+
+    Parameters
+    ----------
+    gpus: f8, aligned with `View.jobs`: GPUs of each job, 0 = wait. start_order: i8, positions in `View.jobs`; those
+    that get GPUs and do not run are started in this order (default: as they stand). model: i8, position in
+    `View.models` of the GPUs each gets (default: any).
+    """
+
+    gpus: F8
+    start_order: I8 | None = None
+    model: I8 | None = None
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What an allocator wants over time: part of the time on each GPU model; see `engine.turns`.
+
+    Parameters
+    ----------
+    share: f8[jobs, models], aligned with `View.jobs`, 0 to 1.
+    """
+
+    share: F8
+
+
+class Decides(Protocol):
+    """What is asked at a round."""
+
+    def decide(self, view: View) -> Decision | Shares:
+        """Return what each job gets."""
+        ...
