@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 from worlds_live import cluster
 
-from apportion.live import memory as module
+from apportion.live import store as module
 from apportion.live.backend import JOB_COLUMNS, RUNNING, WAITING, Observation, conform
 from apportion.live.learn import learn
-from apportion.live.memory import HISTORY, MIGRATIONS, Memory
+from apportion.live.memory import HISTORY, Memory
+from apportion.live.store import MIGRATIONS
 from apportion.model.errors import InputError, UsageError
 
 NODES = pl.DataFrame({"node": ["n0"], "gpus": [4], "gpu_model": ["A"]})

@@ -21,8 +21,9 @@ from apportion.live.assemble import assemble
 from apportion.live.backend import Backend, BackendError, Launch, Observation, Refusal
 from apportion.live.decide import Decisions, SituationError, decide
 from apportion.live.learn import Marks, learn
-from apportion.live.memory import Entry, Memory
+from apportion.live.memory import Memory
 from apportion.live.situation import ENDED, Situation
+from apportion.live.store import Entry
 from apportion.policies.protocol import Allocator, Policy
 from apportion.predict.run_time import RunTimes
 

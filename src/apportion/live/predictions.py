@@ -14,8 +14,9 @@ import numpy as np
 
 from apportion.live.forecast import Forecast
 from apportion.live.forward import waiting_rows
-from apportion.live.memory import BUSY_MS, Memory
+from apportion.live.memory import Memory
 from apportion.live.situation import PENDING, Situation
+from apportion.live.store import BUSY_MS
 from apportion.predict.calibration import Calibration
 
 LAST = 100
