@@ -87,8 +87,8 @@ def replayed(
         upto = np.cumsum(counts[mine])
         place = (upto - counts[mine] * rng.random(len(mine))) / upto[-1]
         event[mine] = np.interp(place * cumulative[-1], cumulative, edges)
-    event -= np.min(event)
-    event *= span_s / max(float(np.max(event)), 1e-300)
+    # only the first and the last are moved to the ends: stretching all would shift the days
+    event[np.argmin(event)], event[np.argmax(event)] = 0.0, span_s
     return _spread(event, counts, span_s, arrivals.batch_gap_s, rng)
 
 
