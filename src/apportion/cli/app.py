@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from apportion.cli import (
+    characterize,
     compare,
     fetch,
     fill,
@@ -54,8 +55,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    simulate, compare, fill, why, fragmentation, plan, live, top, predict, what_if, import_, generate, policies, traces,
-    fetch,
+    simulate, compare, characterize, fill, why, fragmentation, plan, live, top, predict, what_if, import_, generate,
+    policies, traces, fetch,
 ):  # fmt: skip
     module.register(app)
 

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apportion.cli.options import note
-from apportion.study.compare import Study
 from apportion.study.files import folder_names, make_folder, write_json, write_tables
-from apportion.study.result import Result
+
+if TYPE_CHECKING:  # the commands that run nothing need no engine
+    from apportion.study.compare import Study
+    from apportion.study.result import Result
 
 
 def show_json(data: Any, path: Path | None) -> None:

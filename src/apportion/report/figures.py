@@ -108,8 +108,13 @@ def timeline_figure(
     return {"traces": traces, "layout": layout, "height": 210 * len(panels) + 60}
 
 
-def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str]) -> Figure:
-    """Return, for each category and run, a dot at the median wait, a bar to the 90th, a line to the 99th."""
+def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str], what: str = "wait") -> Figure:
+    """Return, for each category and run, a dot at the median wait, a bar to the 90th, a line to the 99th.
+
+    Parameters
+    ----------
+    what: these durations are, where they are no waits: `run time`.
+    """
     lanes = len(table)
     step = 0.72 / lanes
     width = max(3.0, min(9.0, 24 / lanes))
@@ -121,7 +126,7 @@ def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str])
         waits = [w for _, w, _ in found]
         longest = max([longest, *(w.p99 for w in waits)])
         p50, p90, p99 = ([_shown(getattr(w, p)) for w in waits] for p in ("p50", "p90", "p99"))
-        hover = [_wait_words(w, label, name) for _, w, name in found]
+        hover = [_wait_words(w, label, name, what) for _, w, name in found]
         traces.append(_stretches(i, label, p90, p99, y, 1.5))
         traces.append(_stretches(i, label, p50, p90, y, width))
         traces.append(_dots(i, label, p99, y, hover, "end", 2 * width / 3 + 4) | {"showlegend": False})
@@ -133,7 +138,7 @@ def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str])
         "xaxis": {
             "type": "log",
             "range": [-0.12, float(np.log10(longest * 1.3)) + 0.02],
-            "title": {"text": "wait"},
+            "title": {"text": what},
         },
         "yaxis": {
             "range": [len(categories) - 0.5, -0.5],
@@ -251,13 +256,14 @@ def _dots(
     }
 
 
-def _wait_words(waits: Waits, label: str, category: str) -> str:
+def _wait_words(waits: Waits, label: str, category: str, what: str) -> str:
+    verb, done = ("wait", "started") if what == "wait" else ("run", "ran")
     lines = [
         f"<b>{_plain(label)}</b> · {_plain(category)}",
-        f"median wait {words.duration(waits.p50)}, mean {words.duration(waits.mean)}",
-        f"90 % wait at most {words.duration(waits.p90)}",
-        f"99 % wait at most {words.duration(waits.p99)}",
-        f"{words.plural(waits.jobs, 'job')} started",
+        f"median {what} {words.duration(waits.p50)}, mean {words.duration(waits.mean)}",
+        f"90 % {verb} at most {words.duration(waits.p90)}",
+        f"99 % {verb} at most {words.duration(waits.p99)}",
+        f"{words.plural(waits.jobs, 'job')} {done}",
     ]
     return "<br>".join(lines)
 

@@ -22,7 +22,10 @@ COLOURS = 8
 
 @dataclass
 class Plot:
-    """A plot of a card: one figure, or one for each run with a caption of its own."""
+    """A plot of a card: one figure, or one for each run with a caption of its own; none where words are enough.
+
+    `more`: what else is to be said, under the plot. `wide`: it has a row of its own.
+    """
 
     key: str
     figures: list[Figure]
@@ -30,6 +33,8 @@ class Plot:
     captions: list[str] = field(default_factory=list)
     heading: str = ""
     caption: str = ""
+    more: list[str] = field(default_factory=list)
+    wide: bool = False
 
 
 @dataclass
@@ -174,6 +179,7 @@ def page_data(cards: Sequence[Card], labels: Sequence[str]) -> dict[str, Any]:
         for card in cards
         for column in card.columns
         for p in column
+        if p.figures
     }
     return {"policies": list(labels), "plots": plots}
 
@@ -181,9 +187,10 @@ def page_data(cards: Sequence[Card], labels: Sequence[str]) -> dict[str, Any]:
 def card_html(card: Card, labels: Sequence[str]) -> str:
     """Return a card; its plots are empty boxes of the right height until the page's script draws them."""
     stacked = any(len(column) > 1 for column in card.columns)
+    more = any(plot.more for column in card.columns for plot in column)
     columns = ["".join(_plot_html(plot) for plot in column) for column in card.columns]
     plots = "".join(f'<div class="column">{column}</div>' if stacked else column for column in columns)
-    kind = " stacked" if stacked else ""
+    kind = " stacked" if stacked else " told" if more else ""
     chips = legend(labels) if card.legend and len(labels) > 1 else ""
     choice = _choice(card.variants, "workload shown", "workload") if len(card.variants) > 1 else ""
     caption = f'<p class="caption">{words.unbroken(card.caption)}</p>' if card.caption else ""
@@ -204,14 +211,19 @@ def _choice(variants: Sequence[str], label: str, heading: str = "") -> str:
 
 
 def _plot_html(plot: Plot) -> str:
-    height = max(figure["height"] for figure in plot.figures)
     heading = f"<h3>{plot.heading}</h3>" if plot.heading else ""
     choice = ""
     if plot.variants and len(plot.figures) > 1:
         choice = _choice(plot.variants, "policy shown")
     caption = plot.caption or (plot.captions[0] if plot.captions else "")
     text = f'<p class="caption">{words.unbroken(caption)}</p>' if caption else ""
+    more = "".join(f"<li>{words.unbroken(sentence)}</li>" for sentence in plot.more)
+    more = f'<ul class="more">{more}</ul>' if more else ""
+    if not plot.figures:
+        return f'<figure class="words">{heading}{text}{more}</figure>'
+    kind = ' class="wide"' if plot.wide else ""
+    height = max(figure["height"] for figure in plot.figures)
     return (
-        f'<figure data-plot="{plot.key}">{heading}{text}{choice}'
-        f'<div class="plot" style="height:{height}px"></div></figure>'
+        f'<figure{kind} data-plot="{plot.key}">{heading}{text}{choice}'
+        f'<div class="plot" style="height:{height}px"></div>{more}</figure>'
     )

@@ -48,16 +48,17 @@
   }
 
   function paintTrace(trace) {
-    const { policy, role } = trace.meta;
+    const { policy, role, colour: own } = trace.meta;
     if (role === "heat") {
       trace.colorscale = [0, 1, 2, 3, 4].map((i) => [i / 4, css("--h" + i)]);
       trace.colorbar = { thickness: 10, len: 1, outlinewidth: 0, ticksuffix: " %", nticks: 3, tickfont: { color: css("--soft") }, x: 1.005, xpad: 6 };
       return trace;
     }
-    const colour = policyColour(policy);
+    const colour = policyColour(own === undefined ? policy : own);
     trace.visible = !hidden.has(policy);
-    const dash = DASHES[Math.floor(policy / COLOURS) % DASHES.length];
+    const dash = DASHES[own === undefined ? Math.floor(policy / COLOURS) % DASHES.length : trace.meta.dash];
     if (role === "line") trace.line = { ...trace.line, color: colour, width: 2, dash };
+    if (role === "area") Object.assign(trace, { fillcolor: colour + "b0", line: { width: 0.5, color: colour } });
     if (role === "band") Object.assign(trace, { fillcolor: colour + "33", line: { width: 0, color: colour } });
     if (role === "bar") {
       trace.marker = { ...trace.marker, color: colour, opacity: 0.85, pattern: { shape: dash === "solid" ? "" : "/", solidity: 0.4 } };
@@ -103,7 +104,7 @@
 
   /* A picture that leaves the page takes the legend and a background with it. */
   function download(box) {
-    const layout = { ...box.layout, showlegend: report.policies.length > 1, legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, paper_bgcolor: css("--card") };
+    const layout = { ...box.layout, showlegend: report.policies.length > 1 || Boolean(box.layout.showlegend), legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, paper_bgcolor: css("--card") };
     Plotly.downloadImage({ data: box.data, layout }, { format: "png", scale: 2, width: box.clientWidth, height: box.clientHeight + 30, filename: "apportion" });
   }
 
