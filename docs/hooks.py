@@ -18,6 +18,7 @@ from apportion.model import cluster, workload
 from apportion.model.table import REQUIRED, Column
 from apportion.model.units import format_duration
 from apportion.policies import registry as policies
+from apportion.policies.parameters import written
 from apportion.traces.downloads import DOWNLOADS
 from apportion.traces.format import Format
 from apportion.traces.options import COMMON
@@ -172,7 +173,7 @@ def _parameters(cls: type) -> list[tuple[str, str, str]]:
         elif isinstance(value, bool):
             value = "yes" if value else "no"
         text = " ".join(meaning.get(field.name, "").split())
-        rows.append((f"`{field.name.removesuffix('_s')}`", f"`{value}`", text))
+        rows.append((f"`{written(field.name)}`", f"`{value}`", text))
     return rows
 
 

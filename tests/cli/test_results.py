@@ -32,14 +32,14 @@ JOBS = {
     "status": pl.String,
     "nodes": pl.String,
 }
-JOBS_IF_ANY = {"deadline_s", "met_deadline", "energy_kwh", "carbon_g", "cost_usd", "ftf"}
+JOBS_IF_ANY = {"deadline_s", "met_deadline", "energy_kwh", "carbon_g", "cost_usd", "ftf", "ftf_contention"}
 TIMELINE = ["time_s", "pending_jobs", "running_jobs", "allocated_gpus"]
 TIMELINE_IF_ANY = {"fragmented_gpus", "power_w", "carbon_g_per_kwh", "price_usd_per_h"}
 SUMMARY = [
     "policy", "trace", "jobs", "completed", "rejected", "unfinished", "makespan_s", "jct_s", "wait_s",
     "gpu_utilization", "preemptions", "engine",
 ]  # fmt: skip
-SUMMARY_IF_ANY = {"restarts", "ftf", "deadlines", "energy_kwh", "carbon_g", "cost_usd"}
+SUMMARY_IF_ANY = {"restarts", "ftf", "rounds", "deadlines", "energy_kwh", "carbon_g", "cost_usd"}
 QUANTILES = ["mean", "p50", "p90", "p99", "max"]
 
 

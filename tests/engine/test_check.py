@@ -20,7 +20,7 @@ from apportion.study import simulate as module
 def played(monkeypatch: pytest.MonkeyPatch, policy: str = "fifo", cluster: str = "1x4") -> tuple[Encoded, Log]:
     """Run five jobs and return what the check was given, free to be changed."""
     given: list[tuple[Encoded, Log]] = []
-    monkeypatch.setattr(module, "check_log", lambda encoded, log: given.append((encoded, log)))
+    monkeypatch.setattr(module, "check_log", lambda encoded, log, *_, **__: given.append((encoded, log)))
     frame = pl.DataFrame(
         {
             "submit_s": [0.0, 1.0, 2.0, 2.0, 3.0],

@@ -47,6 +47,7 @@ def compare(
     checkpoint_interval: opt.CheckpointIntervalOpt = 0.0,
     failures: opt.FailuresOpt = None,
     power_off: opt.PowerOffOpt = None,
+    rules: opt.RulesOpt = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything drawn. Default: 0, with --fill 42.")] = None,
     until: opt.UntilOpt = None,
     check: opt.CheckOpt = False,
@@ -93,7 +94,7 @@ def compare(
     for policy in policies:
         parse_policy(policy)
     settings = opt.run_settings(
-        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check, power_off
+        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check, power_off, rules
     )
     try:
         wanted = [float(load) for load in loads.split(",")] if loads else []

@@ -56,6 +56,10 @@ PowerOffOpt = Annotated[
         "--power-off", help="Switch idle nodes off: ces, ces[buffer=5,boot=5m], or never (count energy only)."
     ),
 ]
+RulesOpt = Annotated[
+    str | None,
+    typer.Option("--rules", help="Rounds of an allocator go as in a published simulator: gavel or shockwave."),
+]
 UntilOpt = Annotated[float | None, typer.Option(help="Stop at this second of the trace.")]
 CheckOpt = Annotated[bool, typer.Option("--check", help="Verify the invariants of the outcome.")]
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; results only.")]
@@ -131,6 +135,7 @@ def run_settings(
     until: float | None,
     check: bool,
     power_off: str | None = None,
+    rules: str | None = None,
 ) -> dict[str, Any]:
     """Return the keyword arguments of `simulate` that do not belong to a policy."""
     from apportion.model.errors import UsageError, did_you_mean
@@ -144,6 +149,10 @@ def run_settings(
     if backfill not in BACKFILL:
         known = f"{', '.join(BACKFILL)}{did_you_mean(backfill, BACKFILL)}"
         raise UsageError(f"found --backfill {backfill}, expected {known}")
+    if rules is not None:
+        from apportion.engine.rules import get_rules
+
+        get_rules(rules)
     try:
         cost: float | str = float(checkpoint_cost)
     except ValueError:
@@ -160,6 +169,7 @@ def run_settings(
         "until": until,
         "check": check,
         "power": _power_off(power_off),
+        "rules": rules,
     }
 
 

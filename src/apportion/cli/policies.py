@@ -22,6 +22,7 @@ def policies() -> None:
     import inspect
 
     from apportion.cli.listing import show
+    from apportion.policies.parameters import written
     from apportion.policies.registry import entries
 
     blocks = []
@@ -31,7 +32,7 @@ def policies() -> None:
         text = inspect.cleandoc((module.__doc__ if module else "") or "")
         first, _, rest = text.partition("\n\n")
         cited = _CITATION.search(" ".join(rest.split()))
-        names = [name.removesuffix("_s") for name in inspect.signature(cls).parameters]
+        names = [written(name) for name in inspect.signature(cls).parameters]
         facts = {"paper": cited[0] if cited else "", "parameters": ", ".join(names)}
         blocks.append((entry.kind, entry.name, " ".join(first.split()), facts))
     show(blocks)

@@ -25,6 +25,7 @@ def simulate(
     checkpoint_interval: opt.CheckpointIntervalOpt = 0.0,
     failures: opt.FailuresOpt = None,
     power_off: opt.PowerOffOpt = None,
+    rules: opt.RulesOpt = None,
     seed: opt.SeedOpt = 0,
     until: opt.UntilOpt = None,
     check: opt.CheckOpt = False,
@@ -50,7 +51,7 @@ def simulate(
         raise UsageError("--perfetto writes into the folder of --out; give --out DIR too")
     parse_policy(policy)
     settings = opt.run_settings(
-        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check, power_off
+        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, check, power_off, rules
     )
     result = run_one(trace, policy, cluster, settings, failures=failures, seed=seed, quiet=quiet)
     if out is not None:

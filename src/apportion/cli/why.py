@@ -34,6 +34,7 @@ def why(
     checkpoint_cost: opt.CheckpointCostOpt = "0",
     checkpoint_interval: opt.CheckpointIntervalOpt = 0.0,
     failures: opt.FailuresOpt = None,
+    rules: opt.RulesOpt = None,
     seed: opt.SeedOpt = 0,
     until: opt.UntilOpt = None,
     memory: asking.MemoryOpt = None,
@@ -73,7 +74,9 @@ def why(
     from apportion.study.why import explain
 
     parse_policy(policy)
-    settings = opt.run_settings(backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, False)
+    settings = opt.run_settings(
+        backfill, granularity, checkpoint_cost, checkpoint_interval, failures, until, False, rules=rules
+    )
     result = run_one(trace, policy, cluster, settings, failures=failures, seed=seed, quiet=quiet)
     explanation = interruptible(explain, result, job)
     show_json(explanation.to_dict(), json)

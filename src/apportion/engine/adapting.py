@@ -46,6 +46,11 @@ class Batches:
         """Return the epoch in which a job is after so many steps."""
         return math.ceil(steps / self._steps_of_epoch(job, int(self.now[job])))
 
+    def epochs_done(self, jobs: I8, steps: F8) -> F8:
+        """Return how many epochs these jobs have behind them, nan where the model is not known; steps: f8, done."""
+        length = [self._steps_of_epoch(j, int(self.now[j])) if self.model[j] in SAMPLES else np.nan for j in jobs]
+        return np.asarray(np.floor(steps / np.array(length, np.float64)))
+
     def look(self, active: I8, steps: F8) -> None:
         """Let the active jobs ask for other batch sizes; steps: f8[jobs], done so far."""
         for job in active.tolist():

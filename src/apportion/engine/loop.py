@@ -60,7 +60,7 @@ def run(root):
                 if due_now and w.running_count + w.pending > 0:
                     return ROUND
                 continue
-        if w.pending > 0 and call_pass(w.pass_kernel, w) == GROW:
+        if (w.pending > 0 or w.attentive) and call_pass(w.pass_kernel, w) == GROW:
             return GROW
         w.pass_due = 0
         w.released = 0

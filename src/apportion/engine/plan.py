@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,29 @@ def by_service(share, now):
 
 
 @dataclass(frozen=True)
+class Feedback:
+    """Queues that a job sinks through by the service it received, see `engine.feedback`.
+
+    Parameters
+    ----------
+    limits: f8, service at which a job leaves each queue but the last, ascending. by_gpu_time: a second counts once for
+        each GPU.
+    promote: a job that waited so many times as long as it ran is lifted into the first queue, 0 = never.
+    above, value: f8, ascending service and the index of a job that received less (and not less than the one before);
+        inside a queue the largest index goes first. Empty = in the order in which they came to stand there.
+    by_key: one queue, kept by the order's kernel. late_moves: foresee the moves of jobs with several GPUs too late.
+    """
+
+    limits: F8
+    by_gpu_time: bool = True
+    promote: float = 0.0
+    above: F8 = field(default_factory=lambda: np.zeros(0))
+    value: F8 = field(default_factory=lambda: np.zeros(0))
+    by_key: bool = False
+    late_moves: bool = False
+
+
+@dataclass(frozen=True)
 class OrderPlan:
     """Which pending job is looked at next.
 
@@ -95,6 +118,7 @@ class OrderPlan:
     share: i4[jobs], whose share counts; weights: f8[shares].
     watcher: what looks at the run meanwhile, such as a predictor that learns.
     conserve, queued_first, refresh, quantum_s, quantum_when_stuck: of a preemptive order, see `engine.preempt`.
+    feedback: queues of a preemptive order; without `by_key` its `kernel` is then only what is shown of a job.
     """
 
     mode: int
@@ -108,6 +132,7 @@ class OrderPlan:
     quantum_s: float = 0.0
     quantum_when_stuck: bool = False
     watcher: Watcher | None = None
+    feedback: Feedback | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +178,7 @@ __all__ = [
     "KEY_PREEMPTIVE",
     "KEY_SHARE",
     "KEY_STATIC",
+    "Feedback",
     "Kernel",
     "OrderPlan",
     "PlacementPlan",

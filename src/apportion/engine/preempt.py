@@ -41,6 +41,9 @@ from apportion.engine.world import (
     waiting,
 )
 
+STUCK = 5
+"""What `carry_out` answers when a planned job found no place: none of the values that the loop returns."""
+
 
 @inner
 def _leave(w, j, at):
@@ -98,7 +101,7 @@ def _running_by_key(w, part):
 
 
 @inner
-def _open_to(w, part):
+def open_to(w, part):
     """Return the milli-GPU of the nodes that are up and open to a partition, by the sets of models in `bound`."""
     left = np.zeros(w.bound_n, np.int64)
     for m in range(w.bound_n):
@@ -128,7 +131,7 @@ def _of_models(w, j, models):
 
 
 @inner
-def _count(w, j, left):
+def count_off(w, j, left):
     """Take a job off what is left of each set of models, unless it is too large for one; return whether it was not."""
     for m in range(left.size):
         share = _of_models(w, j, bound(w)[m])
@@ -140,6 +143,14 @@ def _count(w, j, left):
 
 
 @inner
+def take_fixed(w, j, left):
+    """Take a running job that may not be preempted off each set of models; return its milli-GPU."""
+    for m in range(left.size):
+        left[m] -= _of_models(w, j, bound(w)[m])
+    return kinds(w)[jobs(w)[j].kind].milli
+
+
+@inner
 def _plan(w, part):
     """Return (waiting jobs to place in order, running jobs to preempt in order)."""
     on, on_keys = _running_by_key(w, part)
@@ -147,12 +158,10 @@ def _plan(w, part):
     n = parts(w)[part].waiting
     line = waiting(w)
     quota = parts(w)[part].quota
-    left = _open_to(w, part)
+    left = open_to(w, part)
     for j in on:
         if not jobs(w)[j].preemptible:
-            quota -= kinds(w)[jobs(w)[j].kind].milli
-            for m in range(left.size):
-                left[m] -= _of_models(w, j, bound(w)[m])
+            quota -= take_fixed(w, j, left)
     planned = np.empty(n, np.int32)
     evicted = np.empty(on.size, np.int32)
     p = e = 0
@@ -172,7 +181,7 @@ def _plan(w, part):
         milli = kinds(w)[jobs(w)[j].kind].milli
         if queued:
             i += 1
-            if milli <= quota and _count(w, j, left):
+            if milli <= quota and count_off(w, j, left):
                 quota -= milli
                 planned[p] = j
                 p += 1
@@ -180,7 +189,7 @@ def _plan(w, part):
         r += 1
         if not jobs(w)[j].preemptible:
             continue
-        if milli <= quota and _count(w, j, left):
+        if milli <= quota and count_off(w, j, left):
             quota -= milli
         else:
             evicted[e] = j
@@ -199,27 +208,11 @@ def pass_preemptive(w):
         if w.refresh:
             _refresh_keys(w, part)
         planned, outside = _plan(w, part)
-        left = outside.size
-        if not w.conserve:
-            for j in outside:
-                _evict(w, j)
-            left = 0
-        for j in planned:
-            kind = kinds(w)[jobs(w)[j].kind]
-            if not has_room_to_log(w, kind.pieces):
-                return GROW
-            started = start(w, j, kind)
-            if not started and left > 0 and _would_fit(w, kind, outside[:left]):
-                # the least urgent go first, and no more of them than it takes
-                while not started:
-                    left -= 1
-                    _evict(w, outside[left])
-                    started = start(w, j, kind)
-            if started:
-                _leave(w, j, parts(w)[part].first)
-            else:
-                stuck = True
-        if w.conserve and not _fill(w, part):
+        done = carry_out(w, part, planned, outside)
+        if done == GROW:
+            return GROW
+        stuck |= done == STUCK
+        if w.conserve and not fill(w, part):
             return GROW
     quantum = w.quantum
     look_again = quantum > 0 and w.pending > 0 and w.running_count > 0
@@ -228,6 +221,36 @@ def pass_preemptive(w):
     else:
         w.wake_at = np.inf
     return DONE
+
+
+@inner
+def carry_out(w, part, planned, outside):
+    """Preempt and place; return `GROW`, `STUCK` when a planned job found no place, or `DONE`.
+
+    planned: waiting jobs, the most urgent first. outside: running jobs without a place in the plan, likewise.
+    """
+    stuck = False
+    left = outside.size
+    if not w.conserve:
+        for j in outside:
+            _evict(w, j)
+        left = 0
+    for j in planned:
+        kind = kinds(w)[jobs(w)[j].kind]
+        if not has_room_to_log(w, kind.pieces):
+            return GROW
+        started = start(w, j, kind)
+        if not started and left > 0 and _would_fit(w, kind, outside[:left]):
+            # the least urgent go first, and no more of them than it takes
+            while not started:
+                left -= 1
+                _evict(w, outside[left])
+                started = start(w, j, kind)
+        if started:
+            _leave(w, j, parts(w)[part].first)
+        else:
+            stuck = True
+    return STUCK if stuck else DONE
 
 
 @inner
@@ -260,7 +283,7 @@ def _would_fit(w, kind, others):
 
 
 @inner
-def _fill(w, part):
+def fill(w, part):
     """Start waiting jobs outside the plan on what it left free; return whether the log had room for them."""
     if not any_kind_fits(w):
         return True

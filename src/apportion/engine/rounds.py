@@ -14,6 +14,7 @@ from apportion.engine import loop
 from apportion.engine.classes import Classes
 from apportion.engine.encode import Encoded
 from apportion.engine.layout import F8, I8, PENDING, RUNNING
+from apportion.engine.round_log import RoundLog
 from apportion.engine.run import Engine
 from apportion.engine.speeds import Speeds, speeds_of
 from apportion.engine.turns import Turns
@@ -37,6 +38,9 @@ class Rounds:
     numbers: I8 | None = None
     speeds: Speeds = field(init=False)
     classes: Classes = field(init=False)
+    log: RoundLog = field(init=False)
+    sizes: list[float] = field(default_factory=list, init=False)
+    """GPUs of each run, in the order of their starts."""
     _held: F8 = field(init=False)
     _turns: Turns | None = field(default=None, init=False)
     _shared: I8 = field(init=False)
@@ -46,6 +50,7 @@ class Rounds:
         self._held = np.zeros(len(self.encoded.kind))
         self.speeds = speeds_of(self.encoded, self.least, self.most)
         self.classes = Classes(self.encoded)
+        self.log = RoundLog(self.speeds.models)
         self._shared = np.zeros(0, np.int64)
 
     def hold(self, jobs: I8) -> None:
@@ -89,20 +94,32 @@ class Rounds:
             left * self.speeds.per_second[jobs],
             self.speeds.weight[jobs],
             self.speeds.deadline_s[jobs],
+            on=np.where(running, self._on(engine, jobs), -1),
+            scaling=self.speeds.scaling,
         )
+
+    def _on(self, engine: Engine, jobs: I8) -> I8:
+        """Return the GPU model each job runs or ran on, -1 = none; where it was not told, that of its first node."""
+        table, nodes = engine.arrays["jobs"], engine.arrays["nodes"]
+        for j in jobs[(self.speeds.held[jobs] < 0) & (table["run"][jobs] >= 0) & (self.encoded.milli[jobs] > 0)]:
+            put = engine.arrays["runs"]["put"][table["run"][j]]
+            self.speeds.held[j] = max(nodes["model"][engine.arrays["puts"]["node"][put]], 0)
+        return self.speeds.held[jobs]
 
     def round(self, engine: Engine, allocator: Decides) -> None:
         """Ask the allocator what it wants, and carry it out; shares of time are turned into who is next."""
         view = self.view(engine)
+        engine.root["wake_on_change"] = getattr(allocator, "on_change", False)
         if self._turns is None or self._turns_due(view):
-            answer = allocator.decide(view)
+            answer = self.log.ask(allocator, view)
             if isinstance(answer, Decision):
                 self.apply(engine, view, answer)
                 return
             if self._turns is None:
                 shuffled = 0 if getattr(allocator, "shuffles", False) else None
                 self._turns = Turns(len(self.encoded.kind), len(view.models), self.round_s, 0.0, (), shuffled)
-            self._turns.reset(view.now_s, view.jobs, answer.share)
+            self._turns.reset(view.now_s, view.jobs, answer.share, answer.only)
+            self.log.share(view.jobs, answer, self._turns.deficit[view.jobs])
             self._shared = view.jobs
         picked = self._turns.pick(view.jobs, view.gpus, view.speed, view.capacity)
         gpus, model = np.zeros(view.jobs.size), np.full(view.jobs.size, -1, np.int64)
@@ -133,18 +150,22 @@ class Rounds:
         for i in order:
             if wanted[i] > 0 and not (view.running[i] and wanted[i] == view.held[i] and not moved[i]):
                 self._start(engine, int(view.jobs[i]), float(wanted[i]), float(view.gpus[i]), int(model[i]))
+        chosen = view.jobs[wanted > 0]
+        self.log.round(view.now_s, chosen[engine.arrays["jobs"]["state"][chosen] != RUNNING])
         self._last_s = view.now_s
-        engine.root["round_at"] = view.now_s + self.round_s
+        again = decision.again_s
+        engine.root["round_at"] = again if again is not None and again > view.now_s else view.now_s + self.round_s
 
     def _start(self, engine: Engine, job: int, gpus: float, asked: float, model: int) -> None:
-        bound = model if gpus == asked else -1
-        kind = self.classes.of(engine, job, bound, None if gpus == asked else round(gpus))
-        engine.arrays["jobs"]["rate"][job] = (gpus / asked if asked > 0 else 1.0) * self.speeds.relative(job, model)
+        kind = self.classes.of(engine, job, model, None if gpus == asked else round(gpus))
+        size = self.speeds.scaling.relative(job, gpus) if gpus != asked else 1.0
+        engine.arrays["jobs"]["rate"][job] = size * self.speeds.relative(job, model)
         while True:
             answer = loop.launch(engine.root, job, kind)
             if answer >= 0:
                 break
             engine.grow()
         self._held[job] = gpus if answer else 0.0
-        if answer and model >= 0:
+        if answer:
             self.speeds.held[job] = model
+            self.sizes.append(gpus)

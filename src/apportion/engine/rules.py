@@ -20,8 +20,9 @@ class Rules:
     ----------
     round_s: seconds of a round at most. reset_s: time shares are computed anew at most so often.
     restart_s: of a round of nearly full length that a job did not run in before, so much is lost.
-    overtime: a job is ended when it ran so many times its profiled run time. failures: a job that made no step in so
-    many rounds of its own is given up.
+    overtime: a job is ended when it ran so many times its profiled run time. failures: a job that failed in so many
+    rounds of its own, one after the other, is given up. each_gpu: steps are dealt to the GPUs of a job, and a round in
+    which one of them gets none has failed; else it takes no steps and no time to fail.
     adapting: jobs change their batch size while they run (Accordion, GNS).
     """
 
@@ -32,9 +33,10 @@ class Rules:
     overtime: float = np.inf
     failures: int = 5
     adapting: bool = False
+    each_gpu: bool = False
 
 
-GAVEL = Rules("gavel", 360.0)
+GAVEL = Rules("gavel", 360.0, reset_s=1920.0, each_gpu=True)
 """Narayanan et al., OSDI 2020, the released simulator."""
 
 SHOCKWAVE = Rules("shockwave", 120.0, restart_s=20.0, overtime=1.5, adapting=True)

@@ -30,7 +30,7 @@ from apportion.engine.layout import (
     SKIP,
     Records,
 )
-from apportion.engine.plan import OrderPlan, PlacementPlan, Settings, by_service, by_submission
+from apportion.engine.plan import Feedback, OrderPlan, PlacementPlan, Settings, by_service, by_submission
 from apportion.engine.state import State
 from apportion.engine.watch import Watcher
 from apportion.engine.world import (
@@ -41,6 +41,7 @@ from apportion.engine.world import (
     PUT,
     QUEUE,
     RUN,
+    STANDING,
     TABLE,
     WAITER,
 )
@@ -112,6 +113,7 @@ class Engine(State):
             _logs(jobs, encoded, order) | _queues(jobs, times, order, settings) | _sharing(jobs, encoded, order)
         ).items():
             self.attach(name, array)
+        self._set_feedback(order, jobs.size)
         self.attach("jobs", jobs)
         self.attach("extra", _extra(encoded, times))
         self.attach("outside", np.zeros(0, OUTSIDE) if outside is None else outside)
@@ -146,6 +148,21 @@ class Engine(State):
         }
         for name, value in numbers.items():
             self.root[name] = value
+
+    def _set_feedback(self, order: OrderPlan, jobs: int) -> None:
+        queues = order.feedback or Feedback(np.zeros(0))
+        standing = np.zeros(jobs if order.feedback is not None else 0, STANDING)
+        standing["seen"] = -1
+        for name, array in (
+            ("standing", standing),
+            ("limits", queues.limits),
+            ("index_above", queues.above),
+            ("index_value", queues.value),
+        ):
+            self.attach(name, array)
+        self.root["attentive"] = order.feedback is not None
+        self.root["promote"], self.root["by_gpu_time"] = queues.promote, queues.by_gpu_time
+        self.root["by_key"], self.root["late_moves"] = queues.by_key, queues.late_moves
 
     def step(self) -> int:
         """Go on until something needs an answer; return `DONE`, `ROUND`, `LOOK` or `PAUSE`."""
@@ -221,6 +238,10 @@ class Engine(State):
 
 def _pass_of(order: OrderPlan, settings: Settings) -> Any:
     """Return the compiled scheduling pass; each is compiled only when a run needs it."""
+    if order.mode == KEY_PREEMPTIVE and order.feedback is not None:
+        from apportion.engine.feedback import pass_feedback
+
+        return pass_feedback
     if order.mode == KEY_PREEMPTIVE:
         from apportion.engine.preempt import pass_preemptive
 

@@ -11,6 +11,7 @@ import polars as pl
 from apportion.engine.encode import Encoded
 from apportion.engine.layout import F8, I8, RUNNING, Records
 from apportion.engine.run import Engine
+from apportion.engine.scaling import Scaling, scaling_of
 from apportion.engine.view import View
 
 
@@ -23,7 +24,8 @@ class Speeds:
     encoded: of the run. speed: f8[jobs, models], units of work a second on the GPUs asked for, 0 where it cannot run.
     units: f8[jobs], work in all: training steps where the job has a profile, else seconds. gpus: f8[jobs].
     least, most: f8[jobs], bounds of elastic jobs. weight: f8[jobs]. deadline_s: f8[jobs], inf = none.
-    work_s: f8[jobs], run times. profiled: whose speeds were measured. held: i8[jobs], the model each runs or ran on.
+    work_s: f8[jobs], run times. profiled: whose speeds were measured. scaling: how speed grows with GPUs. held:
+    i8[jobs], the model each runs or ran on.
     """
 
     encoded: Encoded
@@ -36,6 +38,7 @@ class Speeds:
     deadline_s: F8
     work_s: F8
     profiled: npt.NDArray[np.bool_]
+    scaling: Scaling
     held: I8 = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +97,8 @@ class Speeds:
             left,
             self.weight[jobs],
             self.deadline_s[jobs],
+            on=np.where(running, self.held[jobs], -1),
+            scaling=self.scaling,
         )
 
 
@@ -125,4 +130,5 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
     if "priority_weight" in table.columns:
         weight = table["priority_weight"].cast(pl.Float64).fill_null(1.0).to_numpy()
     deadline = table["deadline_s"].fill_null(np.inf).to_numpy()
-    return Speeds(encoded, speed, units, gpus, least, most, weight, deadline, work, profiled)
+    scaling = scaling_of(workload, gpus, least, most)
+    return Speeds(encoded, speed, units, gpus, least, most, weight, deadline, work, profiled, scaling)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from apportion.engine import loop
 from apportion.engine.adapting import Batches
 from apportion.engine.classes import Classes
 from apportion.engine.layout import F8, I8, PENDING, RUNNING
+from apportion.engine.round_log import RoundLog
 from apportion.engine.rules import Rules
 from apportion.engine.run import Engine
 from apportion.engine.speeds import Speeds
@@ -48,10 +49,7 @@ class StepRounds:
     batches: Batches | None = None
     turns: Turns = field(init=False)
     classes: Classes = field(init=False)
-    starts: list[float] = field(default_factory=list, init=False)
-    """When each round began."""
-    picks: list[tuple[I8, I8]] = field(default_factory=list, init=False)
-    """Jobs and GPU models of each round."""
+    log: RoundLog = field(init=False)
     seed: int | None = None
     order: tuple[int, ...] = ()
 
@@ -59,6 +57,8 @@ class StepRounds:
         count, models = self.speeds.speed.shape
         self.turns = Turns(count, models, self.rules.round_s, self.rules.reset_s, self.order, self.seed)
         self.classes = Classes(self.speeds.encoded)
+        self._busy = np.zeros(models)
+        self.log = RoundLog(self.speeds.models, self._busy)
         self._done = np.zeros(count)
         self._total = self.speeds.units.copy()
         self._ran = np.zeros(count)
@@ -81,6 +81,11 @@ class StepRounds:
         width = self.speeds.gpus[active]
         speed = self.speeds.speed[active]
         picked = self._pick(engine, allocator, active, width, speed, now)
+        last = arrived == engine.arrays["jobs"].size
+        if last and not picked and not np.isnan(self.turns.share[active]).all():
+            # nothing runs and nothing comes: the released code does not wait for the next shares then
+            self.turns.forget()
+            picked = self._pick(engine, allocator, active, width, speed, now)
         self._begin(engine, active, picked, now)
 
     def _active(self, engine: Engine) -> I8:
@@ -127,12 +132,13 @@ class StepRounds:
         capacity = self.speeds.capacity(engine)
         wants = getattr(allocator, "every_round", False) or self.turns.wants_shares(now)
         if wants:
-            answer = allocator.decide(self._view(engine, active, capacity))
+            answer = self.log.ask(allocator, self._view(engine, active, capacity))
             if isinstance(answer, Decision):
                 order = np.arange(active.size) if answer.start_order is None else answer.start_order
                 models = np.zeros(active.size, np.int64) if answer.model is None else answer.model
                 return [(int(i), int(models[i])) for i in order if answer.gpus[i] > 0]
-            self.turns.reset(now, active, answer.share)
+            self.turns.reset(now, active, answer.share, answer.only)
+            self.log.share(active, answer, self.turns.deficit[active])
         return self.turns.pick(active, width, speed, capacity)
 
     def _view(self, engine: Engine, active: I8, capacity: F8) -> View:
@@ -140,17 +146,18 @@ class StepRounds:
         done, total = self._done[active], self._total[active]
         speed = self.speeds.speed[active]
         unit_s = self.work_s[active] / np.maximum(total, 1e-12)
-        return self.speeds.view(engine, active, capacity, speed, done, total - done, done * unit_s, table)
+        view = self.speeds.view(engine, active, capacity, speed, done, total - done, done * unit_s, table)
+        return view if self.batches is None else replace(view, epoch=self.batches.epochs_done(active, done))
 
     def _begin(self, engine: Engine, active: I8, picked: list[tuple[int, int]], now: float) -> None:
         for i, model in picked:
             job = int(active[i])
             self._now[job] = self._turn(job, model, now)
+        chosen = list(self._now)
         self._carry_out(engine, active, now)
-        self.starts.append(now)
-        self.picks.append(
-            (np.array(list(self._now), np.int64), np.array([t.model for t in self._now.values()], np.int64))
-        )
+        self.log.round(now, np.array([job for job in chosen if job not in self._now], np.int64))
+        for job, turn in self._now.items():
+            self._busy[turn.model] += turn.seconds * self.speeds.gpus[job]
         if self._now:
             engine.root["round_at"] = max(turn.end_s for turn in self._now.values())
         else:
@@ -163,11 +170,14 @@ class StepRounds:
         steps = min(float(int(speed * rules.round_s)), self._total[job] - self._done[job])
         end = max(now, now + steps / speed)
         seconds = end - self._last_end
-        if self.starts and job not in self._before and seconds > max(rules.round_s - FULL_S, 0) and rules.restart_s > 0:
+        cold = bool(self.log.starts) and job not in self._before and rules.restart_s > 0
+        if cold and seconds > max(rules.round_s - FULL_S, 0):
             part = (seconds - rules.restart_s) / seconds
             seconds -= rules.restart_s
             steps = float(int(steps * part))
         failed = steps <= 0 and seconds <= 0
+        if rules.each_gpu:
+            failed = steps < max(self.speeds.gpus[job], 1) or seconds <= 0
         late = (
             self._ran[job] + seconds > int(self.work_s[job] * rules.overtime) if np.isfinite(rules.overtime) else False
         )

@@ -41,6 +41,8 @@ class Turns:
     deficit: F8 = field(init=False)
     due: bool = False
     """Jobs came or went since the shares were computed."""
+    only: bool = False
+    """A job does not run where it has no share."""
     _total: F8 = field(init=False)
     _since: float = 0.0
     _random: random.Random | None = None
@@ -57,8 +59,13 @@ class Turns:
         """Say whether shares have to be computed now."""
         return self.due and (now - self._since >= self.reset_s or self._since == 0.0)
 
-    def reset(self, now: float, active: I8, share: F8) -> None:
+    def forget(self) -> None:
+        """Let the next shares be computed at once, as if none had been yet."""
+        self._since = 0.0
+
+    def reset(self, now: float, active: I8, share: F8, only: bool = False) -> None:
         """Take new shares, f8[active, models]; what was owed under the old ones is kept as deficit."""
+        self.only = only
         owed = np.nan_to_num(self.share[active]) * (now - self._since)
         self.deficit[active] += owed - (self.received[active] - self.round_s / 2)
         self.received[active] = self.round_s / 2
@@ -93,7 +100,8 @@ class Turns:
         for model in order:
             left = capacity[model]
             ranked = np.lexsort((-share[:, model], -deficit[:, model], -priority[:, model]))
-            for i in ranked[(speed[ranked, model] > 0) & ~taken[ranked]].tolist():
+            runs = (priority if self.only else speed)[ranked, model] > 0
+            for i in ranked[runs & ~taken[ranked]].tolist():
                 if left <= 0:
                     break
                 if width[i] > left:

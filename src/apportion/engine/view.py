@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from apportion.engine.layout import F8, I8, Records
+from apportion.engine.scaling import Scaling
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class View:
     models: GPU models of the nodes, None = not given. capacity: f8[models], GPUs that are up. speed: f8[jobs, models],
     units of work a second on the GPUs asked for, 0 where it cannot run; the unit is a training step where the job has a
     profile, else a second of its run time. done, left: f8, units. weight: f8. deadline_s: f8, inf = none.
+    epoch: f8, epochs of training done, where batch sizes change (`engine.adapting`); nan = has none, None = nobody has.
+    on: i8, position in `models` of the GPUs each holds, -1 = holds none. scaling: how speed grows with GPUs.
     """
 
     now_s: float
@@ -55,6 +58,9 @@ class View:
     left: F8
     weight: F8
     deadline_s: F8
+    epoch: F8 | None = None
+    on: I8 | None = None
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,14 @@ class Decision:
     ----------
     gpus: f8, aligned with `View.jobs`: GPUs of each job, 0 = wait. start_order: i8, positions in `View.jobs`; those
     that get GPUs and do not run are started in this order (default: as they stand). model: i8, position in
-    `View.models` of the GPUs each gets (default: any).
+    `View.models` of the GPUs each gets (default: any). again_s: time at which to be asked again at the latest (default:
+    when a round is over).
     """
 
     gpus: F8
     start_order: I8 | None = None
     model: I8 | None = None
+    again_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,10 +87,12 @@ class Shares:
 
     Parameters
     ----------
-    share: f8[jobs, models], aligned with `View.jobs`, 0 to 1.
+    share: f8[jobs, models], aligned with `View.jobs`, 0 to 1. only: a job without a share on a model does not run
+    there, even if GPUs are idle.
     """
 
     share: F8
+    only: bool = False
 
 
 class Decides(Protocol):

@@ -120,6 +120,18 @@ SLOT = np.dtype(
     align=True,
 )
 
+STANDING = np.dtype(
+    [
+        ("checked", "f8"),  # when it was last looked at
+        ("lifted", "f8"),  # seconds it had run when it was last lifted into the first queue
+        ("waited", "f8"),  # seconds it waited since then, after it had run
+        ("seen", "i8"),  # last pass that looked at it, -1 = none
+        ("place", "i8"),  # position in its queue
+        ("level", "i4"),  # its queue
+    ],
+    align=True,
+)
+
 ARRAYS = {
     "jobs": TABLE,
     "extra": EXTRA,
@@ -131,6 +143,10 @@ ARRAYS = {
     "levels": np.dtype("i8"),
     "parts": PART,
     "waiting": WAITER,  # by partition, ascending keys
+    "standing": STANDING,  # by job, of an order of feedback queues
+    "limits": np.dtype("f8"),  # service at which a job leaves a queue
+    "index_above": np.dtype("f8"),  # service below which an index holds, ascending
+    "index_value": np.dtype("f8"),  # the largest goes first
     "heap": END,  # ends of runs, soonest first; entries of runs that were cut short stay until met
     "running": np.dtype("i4"),  # dense
     "runs": RUN,
@@ -197,6 +213,11 @@ NUMBERS = {
     "queued_first": "i8",  # preemptive: of equal keys the waiting job goes first
     "refresh": "i8",  # preemptive: keys of waiting jobs change with time
     "quantum_when_stuck": "i8",  # preemptive: look again only when a planned job found no place
+    "attentive": "i8",  # the pass is wanted even when nothing waits
+    "promote": "f8",  # feedback queues: a job that waited so many times what it ran is lifted, 0 = never
+    "by_gpu_time": "i8",  # feedback queues: seconds count once for each GPU
+    "by_key": "i8",  # feedback queues: one queue, by the key of its jobs
+    "late_moves": "i8",  # feedback queues: the next move is foreseen too late, as in the released simulator
     "wake_on_change": "i8",  # allocators: also stop when a job arrives or ends
     "slice": "i8",  # events after which the loop returns for a moment
     "second_kernel": "i8",  # addresses of compiled functions
@@ -256,6 +277,10 @@ words = _view("words")
 levels = _view("levels")
 parts = _view("parts")
 waiting = _view("waiting")
+standing = _view("standing")
+limits = _view("limits")
+index_above = _view("index_above")
+index_value = _view("index_value")
 heap = _view("heap")
 running = _view("running")
 runs = _view("runs")

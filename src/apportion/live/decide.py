@@ -18,7 +18,7 @@ from apportion.engine.run import Engine, Times
 from apportion.live.situation import ENDED, RUNNING, Situation
 from apportion.model.errors import ApportionError
 from apportion.model.workload import Workload
-from apportion.policies.protocol import Allocator, Jobs, Policy
+from apportion.policies.protocol import Allocator, Jobs, Policy, prepare
 
 
 class SituationError(ApportionError):
@@ -149,6 +149,7 @@ def finish(
 
 def rounds_of(encoded: Encoded, allocator: Allocator, situation: Situation) -> Rounds:
     """Return the door through which the allocator decides on this situation and what follows it."""
+    prepare(allocator, Jobs(encoded.workload, encoded, 0))
     gpus = encoded.milli / 1000
     numbers = np.full(gpus.size, -1, np.int64)
     numbers[: situation.jobs.height] = situation.jobs["number"].to_numpy()

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -164,7 +165,8 @@ class Forward:
 
     def _run(self, engine: Engine, encoded: Encoded, over: Callable[[], bool]) -> bool:
         """Run to the end, or until `over()`; return whether that came first."""
-        allocator = self.policy.order if isinstance(self.policy.order, Allocator) else None
+        # what an allocator remembers of the real cluster must not hear of an imagined one
+        allocator = deepcopy(self.policy.order) if isinstance(self.policy.order, Allocator) else None
         rounds = rounds_of(encoded, allocator, self.situation) if allocator is not None else None
         while True:
             began = time.perf_counter()

@@ -16,14 +16,16 @@ YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 def build(kind: type[P], name: str, given: Mapping[str, str]) -> P:
     """Return `kind(**given)` with every value read as its field's type.
 
-    A field whose name ends in `_s` is a duration and is written without the suffix (`quantum=6m`).
+    A field whose name ends in `_s` is a duration and is written without the suffix (`quantum=6m`); so is one whose name
+    would be a word of Python (`lambda_`).
 
     Raises
     ------
     PolicyError: an unknown parameter, or a value of the wrong type; the message shows what was found.
     """
     hints = get_type_hints(kind)
-    fields = {f.name.removesuffix("_s"): f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    own = [f.name for f in dataclasses.fields(kind) if f.init]  # type: ignore[arg-type]
+    fields = {written(name): name for name in own}
     values: dict[str, Any] = {}
     for key, text in given.items():
         if key not in fields:
@@ -31,6 +33,11 @@ def build(kind: type[P], name: str, given: Mapping[str, str]) -> P:
             raise PolicyError(f"{name}: unknown parameter {key!r}{did_you_mean(key, fields)} ({known})")
         values[fields[key]] = _read(name, key, text, fields[key], hints[fields[key]])
     return kind(**values)
+
+
+def written(field: str) -> str:
+    """Return how the user writes a field: `quantum` for `quantum_s`, `lambda` for `lambda_`."""
+    return field.removesuffix("_s").removesuffix("_")
 
 
 def _read(name: str, key: str, text: str, field: str, kind: Any) -> Any:

@@ -54,6 +54,21 @@ class Allocator(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """An allocator that wants to see the jobs before it is asked, such as their profiles."""
+
+    def prepare(self, jobs: Jobs) -> None:
+        """Look at the jobs; on a real cluster before every decision, with the jobs that are then there."""
+        ...
+
+
+def prepare(allocator: Allocator, jobs: Jobs) -> None:
+    """Show an allocator the jobs, if it wants to see them."""
+    if isinstance(allocator, Prepares):
+        allocator.prepare(jobs)
+
+
 @dataclass(frozen=True)
 class Policy:
     """An order or an allocator, with a placement; `name` is how the user wrote it."""

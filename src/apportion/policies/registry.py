@@ -28,6 +28,7 @@ ORDERS = {
     "qssf": "orders.qssf:QuasiShortestServiceFirst",
     "srtf": "orders.srtf:ShortestRemainingTimeFirst",
     "las": "orders.las:LeastAttainedService",
+    "tiresias": "orders.tiresias:Tiresias",
     "priority": "orders.priority:Priority",
     "fair": "orders.fair:Fair",
     "random": "orders.random:RandomOrder",
@@ -50,6 +51,12 @@ PLACEMENTS = {
 ALLOCATORS = {
     "round-robin": "allocators.round_robin:RoundRobin",
     "gandiva-fair": "allocators.gandiva_fair:GandivaFair",
+    "allox": "allocators.allox:AlloX",
+    "afs": "allocators.afs:Afs",
+    "optimus": "allocators.optimus:Optimus",
+    "themis": "allocators.themis:Themis",
+    "gavel": "allocators.gavel:Gavel",
+    "shockwave": "allocators.shockwave:Shockwave",
 }
 """Name -> module and class of this package, imported when asked for."""
 

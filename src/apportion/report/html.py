@@ -26,9 +26,17 @@ from apportion.report.page import (
 )
 from apportion.report.sentences import Run
 from apportion.report.single_file import write_page
+from apportion.report.turns_cards import fairness_card, turns_card
 from apportion.study.result import Result
 
-_SHORT = {"distributions": "How long", "time": "Over time", "waits": "Who waits", "nodes": "Nodes"}
+_SHORT = {
+    "distributions": "How long",
+    "time": "Over time",
+    "waits": "Who waits",
+    "fairness": "Fairness",
+    "rounds": "Turns",
+    "nodes": "Nodes",
+}
 """What the cards are called in the bar at the top."""
 TIME_BINS = 1000
 HEAT_BINS = 400
@@ -55,7 +63,12 @@ def write_report(results: Sequence[Result], path: Path, *, title: str | None = N
     runs = [Run(name_html(label, i), r.summary()) for i, (label, r) in enumerate(zip(labels, results))]
     clock = Clock.of(results)
     cards = [_distributions(results, labels, runs), _over_time(results, labels, runs, clock)]
-    more = (_waits(results, labels, runs), _nodes(results, labels, runs, clock))
+    more = (
+        _waits(results, labels, runs),
+        fairness_card(results, labels, runs),
+        turns_card(results, labels, runs, clock),
+        _nodes(results, labels, runs, clock),
+    )
     cards += [card for card in more if card is not None]
     kind = f"Comparison of {len(results)} policies" if len(results) > 1 else "One run"
     page = {

@@ -45,9 +45,9 @@ def occupancy(result: Result, bins: Bins, max_rows: int = 200) -> Occupancy | No
     row = row_of_node[pieces["node"].to_numpy()]
     used = (gpus > 0) & (row >= 0)
     row, gpus = row[used], gpus[used]
-    start = _bins_since(pieces["start_s"].to_numpy()[used], bins)
-    end = _bins_since(pieces["end_s"].to_numpy()[used], bins)
-    load = _integrate(row, start, gpus, rows, bins.count) - _integrate(row, end, gpus, rows, bins.count)
+    start = bins_since(pieces["start_s"].to_numpy()[used], bins)
+    end = bins_since(pieces["end_s"].to_numpy()[used], bins)
+    load = integrate(row, start, gpus, rows, bins.count) - integrate(row, end, gpus, rows, bins.count)
     share = np.clip(load / capacity[:, None], 0.0, 1.0)
     names = result.cluster.table["node"].to_list()
     first = np.searchsorted(row_of_node[nodes], np.arange(rows))
@@ -59,13 +59,13 @@ def occupancy(result: Result, bins: Bins, max_rows: int = 200) -> Occupancy | No
     return Occupancy(share, labels, share.mean(axis=1))
 
 
-def _bins_since(times_s: npt.NDArray[np.float64], bins: Bins) -> npt.NDArray[np.float64]:
+def bins_since(times_s: npt.NDArray[np.float64], bins: Bins) -> npt.NDArray[np.float64]:
     """Return times as bins since the start; what has no end lasts until the end."""
     position = (np.nan_to_num(times_s, nan=np.inf, posinf=np.inf) - bins.start_s) / bins.width_s
     return np.clip(position, 0.0, bins.count)
 
 
-def _integrate(
+def integrate(
     row: npt.NDArray[np.int64],
     position: npt.NDArray[np.float64],
     gpus: npt.NDArray[np.float64],

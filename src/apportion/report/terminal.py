@@ -39,6 +39,7 @@ _COMPARED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("unfinished",), "\nunfinished"),
     (("preemptions",), "\npreempted"),
     (("ftf", "worst"), "worst\nFTF"),
+    (("ftf", "unfair_fraction"), "\nunfair"),
     (("deadlines", "met"), "deadlines\nmet"),
     (("energy_kwh",), "energy\nkWh"),
     (("carbon_g",), "carbon\ng"),

@@ -19,6 +19,7 @@ from apportion.model.workload import Workload
 from apportion.policies.registry import parse_policy
 from apportion.study.churn import churn as drawn
 from apportion.study.churn import steady_state
+from apportion.study.fairness import with_fairness
 from apportion.study.load import at_load
 from apportion.study.result import Result
 from apportion.study.simulate import simulate
@@ -137,8 +138,13 @@ def compare(
         partial(_one, run, scaled.get(run.load, trace.workload), machine, name, settings, churn=churn) for run in runs
     ]
     if ray is not None:
-        return Study(runs, _on_ray(jobs, ray), churn)
-    return Study(runs, list(in_threads(jobs, workers or os.cpu_count() or 1, progress)), churn)
+        results = _on_ray(jobs, ray)
+    else:
+        results = list(in_threads(jobs, workers or os.cpu_count() or 1, progress))
+    if any("ftf" in result.jobs.columns for result in results):
+        # an order beside an allocator is measured by the same fairness
+        results = [with_fairness(result) for result in results]
+    return Study(runs, results, churn)
 
 
 def _one(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apportion.model.units import format_duration
+from apportion.study.why_rounds import Turns
 from apportion.study.why_words import CAUSES, plural
 
 SHOWN = 12
@@ -60,6 +61,7 @@ class Explanation:
     totals: dict[str, float] = field(default_factory=dict)
     holders: list[Holder] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    turns: list[Turns] = field(default_factory=list)
 
     @property
     def longest(self) -> Interval | None:
@@ -86,6 +88,7 @@ class Explanation:
         if hidden:
             rest = self.wait_s - sum(i.seconds for i in shown)
             out.append(f"  and {plural(hidden, 'shorter interval')}, {format_duration(max(rest, 0.0))} in all")
+        out += self._turn_lines()
         longest = self.longest
         if self.holders and longest is not None:
             out += ["", f"who held what it could have used, {self._span(longest)}:"]
@@ -94,6 +97,19 @@ class Explanation:
                 user = f" of {h.user}" if h.user else ""
                 out.append(f"  job {h.job_id}{user}: {h.gpus:g} GPU{'' if h.gpus == 1 else 's'} {until}")
         return out + ([""] if self.notes else []) + self.notes
+
+    def _turn_lines(self) -> list[str]:
+        if not self.turns:
+            return []
+        shown = sorted(sorted(self.turns, key=lambda t: -t.rounds)[:SHOWN], key=lambda t: t.start_s)
+        out = ["", f"in the {plural(sum(t.rounds for t in self.turns), 'round')} it waited:"]
+        for turn in shown:
+            rounds = plural(turn.rounds, "round")
+            out.append(f"  {self._after(turn.start_s)} to {self._after(turn.end_s)}, {rounds}: {turn.text}")
+        hidden = self.turns[:0] if len(shown) == len(self.turns) else [t for t in self.turns if t not in shown]
+        if hidden:
+            out.append(f"  and {plural(sum(t.rounds for t in hidden), 'round')} under {len(hidden)} other shares")
+        return out
 
     def _after(self, time: float) -> str:
         return format_duration(time - self.submit_s)
@@ -119,6 +135,7 @@ class Explanation:
             "intervals": [vars(i) | {"seconds": i.seconds} for i in self.intervals],
             "holders": [vars(h) for h in self.holders],
             "notes": self.notes,
+            **({"turns": [vars(t) for t in self.turns]} if self.turns else {}),
         }
 
 

@@ -15,7 +15,9 @@ from apportion.engine.series import fragment_series
 from apportion.engine.state import State
 from apportion.engine.target import typical_tasks
 from apportion.study.changes import all_changes
+from apportion.study.fairness import fairness
 from apportion.study.power_off import energy
+from apportion.study.rounds_metrics import decide_times, rounds_metrics
 
 if TYPE_CHECKING:
     from apportion.study.result import Result
@@ -100,6 +102,8 @@ def summary(result: Result) -> dict[str, Any]:
     restarts = int(jobs["restarts"].sum())
     if restarts:
         out["restarts"] = restarts
+    if "ftf" in jobs.columns and done.height:
+        out["ftf"] = fairness(jobs)
     deadlines = result.workload.table["deadline_s"]
     if deadlines.null_count() < len(deadlines):
         met = (jobs["end_s"] <= deadlines).fill_null(False) & deadlines.is_not_null()
@@ -108,9 +112,12 @@ def summary(result: Result) -> dict[str, Any]:
         how, off = result.facts["power"]
         first, last = float(jobs["submit_s"].min()), float(done["end_s"].max())  # type: ignore[arg-type]
         out |= energy(result.cluster, result.placements, first, last, off, how.off_w)
+    if "rounds" in result.facts:
+        out["rounds"] = rounds_metrics(result)
     out["engine"] = {
         "events": int(result.facts.get("events", 0)),
         "wall_s": float(result.facts.get("wall_s", 0.0)),
+        **({"decide_s": decide_times(result)} if "rounds" in result.facts else {}),
         "version": apportion.__version__,
     }
     return out

@@ -20,7 +20,8 @@ class Result:
     ----------
     policy, trace: names as the user wrote them. workload, cluster: what was run.
     jobs: a row a job, in the order of the workload's table: `job_id, user, group, submit_s, start_s, end_s, wait_s,
-        jct_s, duration_s, gpus, preemptions, restarts, status, nodes` (status: completed, rejected or unfinished).
+        jct_s, duration_s, gpus, preemptions, restarts, status, nodes` (status: completed, rejected or unfinished);
+        under an allocator also `ftf, ftf_contention`.
     placements: a row for every piece of every run: `job i32` (row number), `start_s, end_s f64`, `node i32` (row
     number),
         `gpus f64` (devices, 0.5 = half of one), `devices i64` (bit set; 0 in a pool).

@@ -13,6 +13,7 @@ from apportion.engine.check import check_log
 from apportion.engine.encode import Encoded, encode
 from apportion.engine.layout import EASY, ENDED, F8, REJECTED, SKIP, STRICT, Records
 from apportion.engine.plan import KEY_NONE, KEY_PREEMPTIVE, KEY_SHARE, OrderPlan, Settings
+from apportion.engine.round_log import RoundLog
 from apportion.engine.rounds import Rounds
 from apportion.engine.rules import Rules, get_rules
 from apportion.engine.run import Engine, Log, Times
@@ -23,8 +24,9 @@ from apportion.model.cluster import Cluster
 from apportion.model.errors import InputError, PolicyError, did_you_mean
 from apportion.model.signal import NodeEvents
 from apportion.model.workload import Workload
-from apportion.policies.protocol import Allocator, Jobs, Policy
+from apportion.policies.protocol import Allocator, Jobs, Policy, prepare
 from apportion.policies.registry import parse_policy
+from apportion.study.fairness import with_fairness
 from apportion.study.power_off import PowerOff, switch_for
 from apportion.study.result import Result
 from apportion.traces.shockwave import GPU
@@ -106,6 +108,7 @@ def simulate(
     )
     if isinstance(chosen.order, Allocator):
         allocator, order = chosen.order, OrderPlan(KEY_NONE)
+        prepare(allocator, Jobs(workload, encoded, seed))
     else:
         allocator, order = None, chosen.order.plan(Jobs(workload, encoded, seed))
     if backfill == "easy" and order.mode in (KEY_SHARE, KEY_PREEMPTIVE, KEY_NONE):
@@ -114,17 +117,20 @@ def simulate(
     engine = Engine(encoded, times, order, chosen.placement.plan(), settings, outside)
     decide = None
     how_rounds = get_rules(rules) if rules is not None else None
-    steps: StepRounds | None = None
+    asked: RoundLog | None = None
+    sizes: list[float] | None = None
     if how_rounds is not None:
         if allocator is None:
             raise PolicyError(f"{chosen.name}: rules {how_rounds.name} are for allocators; this is an order")
         steps = _step_rounds(encoded, how_rounds, allocator, _bounds(workload, encoded), seed)
+        asked = steps.log
 
         def decide(running: Engine) -> None:
             steps.round(running, allocator)
 
     elif allocator is not None:
         rounds = Rounds(encoded, *_bounds(workload, encoded), round_s=allocator.round_s)
+        asked, sizes = rounds.log, rounds.sizes
 
         def decide(running: Engine) -> None:
             rounds.round(running, allocator)
@@ -140,15 +146,20 @@ def simulate(
     log = engine.run(decide, progress, watchers)
     del engine, decide  # a million jobs' queues and heaps are not needed to describe the outcome
     if check:
-        check_log(encoded, log)
+        check_log(encoded, log, sizes, timed=how_rounds is None)
     how: dict[str, Any] = {"backfill": backfill, "granularity_s": settings.granularity_s, "seed": seed}
     if failures is not None:
         how["failures"] = failures
+    if asked is not None:
+        how["rounds"] = asked
+    if how_rounds is not None:
+        how["rules"] = how_rounds.name
     if power is not None and switch is not None:
         how["power"] = (power, switch.intervals(log.end_s))
         if not power.never:
             how["failures"] = switch.events(tuple(cluster.table["node"]))
-    return _result(chosen.name, trace or workload.name, workload, cluster, encoded, log, how)
+    result = _result(chosen.name, trace or workload.name, workload, cluster, encoded, log, how)
+    return with_fairness(result) if asked is not None else result
 
 
 def _step_rounds(encoded: Encoded, rules: Rules, allocator: Allocator, bounds: tuple[F8, F8], seed: int) -> StepRounds:

@@ -19,6 +19,7 @@ from apportion.model.units import format_duration
 from apportion.policies.protocol import Policy
 from apportion.study.explanation import Explanation, Holder, Interval
 from apportion.study.result import Result
+from apportion.study.why_rounds import turns
 from apportion.study.why_state import Finished, Spells, Wait
 from apportion.study.why_words import Seen, Words, plural
 
@@ -76,7 +77,7 @@ def explain(
     # a job that waits when the run ends has not got its wait in the table yet
     waits_on = row["wait_s"] is None or (row["status"] == "unfinished" and mine.end[-1] == run.end_s)
     wait = measured if waits_on else float(row["wait_s"])
-    explanation = Explanation(*about, wait, intervals, _totals(intervals, wait), [], notes)
+    explanation = Explanation(*about, wait, intervals, _totals(intervals, wait), [], notes, turns(run, job, mine))
     longest = explanation.longest
     if longest is not None:
         explanation.holders.extend(_holders(run, job, longest))

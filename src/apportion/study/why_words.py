@@ -8,6 +8,7 @@ import numpy as np
 
 from apportion.engine import replay as seen
 from apportion.engine.layout import KEY_PREEMPTIVE, KEY_SHARE, Records
+from apportion.engine.rules import get_rules
 from apportion.model.units import format_duration
 from apportion.policies.protocol import Allocator
 from apportion.study.why_state import Finished
@@ -148,7 +149,8 @@ class Words:
         """Return why the job did not start although it would have fitted."""
         if cause == "turn":
             assert isinstance(self.run.policy.order, Allocator)
-            every = format_duration(self.run.policy.order.round_s)
+            rules = self.run.result.facts.get("rules")
+            every = format_duration(get_rules(rules).round_s if rules else self.run.policy.order.round_s)
             return f"not given a turn by {self.order_name} (it decides every {every})"
         if cause == "preemption":
             return f"it would have fitted, but {self.order_name} had planned its GPUs for jobs {self.preempters()}"

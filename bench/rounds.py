@@ -1,0 +1,124 @@
+"""Gavel's programs: milliseconds a solve on one core, and a run of its published traces.
+
+Run `python -m bench.rounds`; where cvxpy is installed, the same max-min program is also written in it (with ECOS), as
+the released code does.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+import apportion as ap
+from apportion.policies.allocators import gavel_programs as programs
+from apportion.policies.allocators.gavel_filling import fill
+from apportion.policies.allocators.gavel_programs import Case
+from bench.worlds import data_folder
+
+JOBS, MODELS, REPEATS = 1000, 3, 7
+
+
+def drawn(jobs: int, types: int, seed: int = 0) -> Case:
+    """Jobs of so many types (speeds and width), on a quarter of a GPU each and model."""
+    rng = np.random.default_rng(seed)
+    speed = rng.uniform(0.1, 1.0, (types, MODELS)) * np.array([3.0, 2.0, 1.0])
+    width = rng.choice([1.0, 2.0, 4.0, 8.0], types, p=[0.7, 0.1, 0.15, 0.05])
+    kind = rng.integers(types, size=jobs) if types < jobs else np.arange(jobs)
+    return Case(speed[kind], width[kind], np.full(MODELS, jobs / 4), np.ones(jobs), np.ones(jobs))
+
+
+def merged(case: Case) -> Case:
+    """Return a row for each kind of job, as the policy solves it."""
+    rows = np.column_stack([case.speed, case.width])
+    _, first, count = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    return Case(case.speed[first], case.width[first], case.capacity, count.astype(float), np.ones(first.size))
+
+
+def timed(solve: Callable[[], object]) -> float:
+    """Return the median milliseconds of process time."""
+    found = []
+    for _ in range(REPEATS):
+        began = time.process_time()
+        solve()
+        found.append(1e3 * (time.process_time() - began))
+    return statistics.median(found)
+
+
+def warm(case: Case, solve: Callable[[Case], object]) -> float:
+    """Return the median milliseconds when five jobs leave and five come between two solves."""
+    rng, memory, names = np.random.default_rng(1), dict[bytes, np.ndarray](), np.arange(len(case.width))
+    found = []
+    for _ in range(REPEATS + 1):
+        named = Case(
+            case.speed, case.width, case.capacity, case.count, case.weight,
+            names=tuple(name.tobytes() for name in names), memory=memory,
+        )  # fmt: skip
+        began = time.process_time()
+        solve(named)
+        found.append(1e3 * (time.process_time() - began))
+        stay = np.sort(rng.permutation(names.size)[5:])
+        new = drawn(5, 5, int(rng.integers(1 << 30)))
+        names = np.concatenate([names[stay], names.max() + 1 + np.arange(5)])
+        speed, width = np.vstack([case.speed[stay], new.speed]), np.concatenate([case.width[stay], new.width])
+        case = Case(speed, width, case.capacity, case.count, case.weight)
+    return statistics.median(found[1:])
+
+
+def modelled(case: Case) -> Callable[[], object] | None:
+    """Return the same program in cvxpy, None without it."""
+    try:
+        import cvxpy as cp
+    except ImportError:
+        return None
+
+    def solve() -> object:
+        x = cp.Variable(case.speed.shape)
+        width = np.repeat(case.width[:, None], MODELS, axis=1)
+        room = [x >= 0, cp.sum(cp.multiply(width, x), axis=0) <= case.capacity, cp.sum(x, axis=1) <= 1]
+        least = cp.min(cp.sum(cp.multiply(programs.fairness_rows(case), x), axis=1))
+        return cp.Problem(cp.Maximize(least), room).solve(solver="ECOS")
+
+    return solve
+
+
+def _of_types(solve: Callable[[Case], object], case: Case) -> object:
+    return solve(merged(case))
+
+
+def solves() -> None:
+    """Print milliseconds a solve."""
+    typed, each = drawn(JOBS, 80), drawn(JOBS, JOBS)
+    print(f"{JOBS} jobs x {MODELS} models, CPU ms a solve (median of {REPEATS})")
+    for name, solve in (("max-min", programs.max_min), ("max-min, filled", fill)):
+        print(f"  {name}: 80 types of job {timed(partial(_of_types, solve, typed)):.1f}", end=", ")
+        print(f"all different {timed(partial(solve, each)):.0f} from nothing, {warm(each, solve):.1f} from the last")
+    left = np.random.default_rng(2).uniform(1e3, 1e5, JOBS)
+    print(f"  makespan, all different: {timed(partial(programs.makespan, each, left)):.0f}")
+    other = modelled(each)
+    print("  cvxpy is not installed" if other is None else f"  max-min in cvxpy with ECOS: {timed(other):.0f}")
+
+
+def runs() -> None:
+    """Print seconds of whole runs."""
+    folder = data_folder() / "gavel"
+    table = folder / "physical_cluster_throughputs.json"
+    trace = ap.load(f"gavel:{folder / 'physical_max_min_fairness.trace'}?throughputs={table}")
+    cluster = ap.parse_cluster("1x8:v100+1x16:p100+1x24:k80")
+    for policy in ("gavel", "gavel[objective=makespan]", "gavel[objective=ftf]", "gavel[objective=fifo]"):
+        began = time.process_time()
+        result = ap.simulate(trace.workload, cluster, policy, rules="gavel").summary()
+        print(f"  {policy}: {time.process_time() - began:.2f} CPU s, mean JCT {result['jct_s']['mean']:.0f} s")
+
+
+def main() -> None:
+    """Print the tables."""
+    solves()
+    runs()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Themis: GPUs are leased, and what is free goes to those whose finish time is least fair, by auction.
+
+Mahajan, Balasubramanian, Singhvi, Venkataraman, Akella, Phanishayee and Chawla, "Themis: fair and efficient GPU cluster
+scheduling", NSDI 2020.
+
+    rho_j = T_shared / T_ideal
+    T_shared = time since the submission + R_j / f_j(g)     R_j what is left, f_j the speed with g GPUs
+    T_ideal = all its work on G / N_j GPUs                  N_j jobs there on average while j was there
+
+When a lease ends, and when jobs came or went, the GPUs that are free are offered to the worst 1 - f of the jobs without
+a lease. They bid 1 / rho for every size they can have, against waiting for one lease more; the auction (`auction`)
+gives each a bundle, of which it keeps the part c_j: an elastic job gives up GPUs, one of fixed size time of its lease.
+What is left goes to the others, the worst rho first, while they fit.
+
+With `form=filter` there is no auction: every `round` those whose lease is over and those that wait are taken in the
+order of rho_j = time there / (deserved_j / w_j + R_j) while they fit, where deserved_j grows by min(G / n, w_j) for n
+jobs.
+
+Example: `apportion simulate synthetic:philly?jobs=300 --policy themis[lease=20m] --cluster pool:64`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from apportion.engine.layout import F8, I8
+from apportion.engine.view import Decision, View
+from apportion.policies.allocators.auction import auction
+from apportion.policies.allocators.sizes import at, placed, speeds, steps
+from apportion.policies.parameters import at_least, between, one_of
+
+
+@dataclass
+class Themis:
+    """Leases by finish-time fairness; see the module's text.
+
+    Parameters
+    ----------
+    f: part of the jobs that does not bid (0 to below 1). lease_s: seconds of a lease (at least 1). form: `auction` or
+    `filter`. round_s: seconds between two looks (at least 1).
+    """
+
+    f: float = 0.8
+    lease_s: float = 1200.0
+    form: str = "auction"
+    round_s: float = 300.0
+    every_round = True
+    _until: dict[int, float] = field(default_factory=dict, init=False, repr=False)
+    _due: dict[int, float] = field(default_factory=dict, init=False, repr=False)
+    """By job: the time-integral of the jobs that were there (auction), or of the GPUs it deserved (filter)."""
+    _last_s: float = field(default=-np.inf, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        between("themis", "f", 1 - self.f, 0, 1)
+        at_least("themis", "lease", self.lease_s, 1)
+        at_least("themis", "round", self.round_s, 1)
+        one_of("themis", "form", self.form, ("auction", "filter"))
+
+    @property
+    def on_change(self) -> bool:
+        """Say that an auction is held as soon as jobs came or went."""
+        return self.form == "auction"
+
+    def decide(self, view: View) -> Decision:
+        """Return the GPUs of each job."""
+        if view.now_s < self._last_s:
+            # another run
+            self._until, self._due, self._last_s = {}, {}, -np.inf
+        due = self._count(view)
+        number = view.number.tolist()
+        until = np.array([self._until.get(j, -np.inf) for j in number])
+        kept = view.running & (until > view.now_s)
+        gpus = np.where(kept, view.held, 0.0)
+        free = view.capacity_gpus - gpus.sum()
+        apply = np.flatnonzero(~kept & (view.gpus > 0))
+        part = np.ones(view.jobs.size)
+        if self.form == "auction":
+            rho = self._auction(view, apply, due, gpus, part, int(free))
+        else:
+            rho = (view.now_s - view.submit_s) / np.maximum(due / np.maximum(view.gpus, 1e-9) + view.remaining_s, 1e-9)
+        self._fill(view, apply, rho, gpus)
+        gpus, model = placed(view, gpus, steps(view)[0])
+        new = ~kept & (gpus > 0)
+        # a lease of no length would be asked for at once again
+        until = np.where(new, view.now_s + np.maximum(self.lease_s * part, 1.0), until)
+        self._until = {j: float(t) for j, t, g in zip(number, until, gpus, strict=True) if g > 0}
+        ends = until[gpus > 0]
+        soonest = float(ends.min()) if ends.size else np.inf
+        again = min(soonest, view.now_s + self.lease_s) if self.form == "auction" else None
+        return Decision(gpus, np.lexsort((view.submit_s, -rho)), model, again)
+
+    def _count(self, view: View) -> F8:
+        """Add what was there since the last look to each job's integral; return the integrals."""
+        for i, j in enumerate(view.number.tolist()):
+            since = max(self._last_s, float(view.submit_s[i]))
+            n = view.jobs.size
+            rate = n if self.form == "auction" else min(view.capacity_gpus / n, float(view.gpus[i]))
+            self._due[j] = self._due.get(j, 0.0) + rate * max(view.now_s - since, 0.0)
+        self._due = {j: self._due[j] for j in view.number.tolist()}
+        self._last_s = view.now_s
+        return np.array(list(self._due.values()))
+
+    def _auction(self, view: View, apply: I8, due: F8, gpus: F8, part: F8, offer: int) -> F8:
+        """Set GPUs and the part of a lease of those that win; return rho of all."""
+        least, most = steps(view)
+        speed = speeds(view, most)
+        elapsed = view.now_s - view.submit_s
+        there = np.divide(due, elapsed, out=np.full(due.size, float(view.jobs.size)), where=elapsed > 0)
+        ideal_s = _alone(view, least, most, speed, view.capacity_gpus / np.maximum(there, 1.0))
+        rho = (elapsed + view.remaining_s) / ideal_s
+        bidders = apply[np.argsort(-rho[apply], kind="stable")][: int(np.ceil((1 - self.f) * apply.size))]
+        bidders = bidders[least[bidders] <= offer]
+        if offer <= 0 or not bidders.size:
+            return rho
+        sizes, values = [], []
+        for i in bidders:
+            options = np.arange(least[i], most[i] + 1) if most[i] > least[i] else np.array([least[i]])
+            fast = at(speed[np.full(options.size, i)], options, np.full(options.size, view.gpus[i]))
+            shared = elapsed[i] + view.remaining_s[i] / np.maximum(fast, 1e-9)
+            waits = elapsed[i] + self.lease_s + view.remaining_s[i]
+            values.append(ideal_s[i] / np.maximum(np.concatenate([[waits], shared]), 1e-9))
+            sizes.append(np.ceil(options).astype(np.int64))
+        won, keeps = auction(values, sizes, offer)
+        for i, g, c in zip(bidders, won.tolist(), keeps.tolist(), strict=True):
+            if g and most[i] > least[i] and np.floor(c * g) >= least[i]:
+                gpus[i] = np.floor(c * g)
+            elif g:
+                gpus[i], part[i] = (g if most[i] > least[i] else least[i]), c
+        return rho
+
+    def _fill(self, view: View, apply: I8, rho: F8, gpus: F8) -> None:
+        """Give what is left to those without any, the worst first."""
+        free = view.capacity_gpus - gpus.sum()
+        for i in apply[np.argsort(-rho[apply], kind="stable")]:
+            if gpus[i] == 0 and view.gpus[i] <= free:
+                gpus[i] = view.gpus[i]
+                free -= view.gpus[i]
+
+
+def _alone(view: View, least: F8, most: F8, speed: F8, share: F8) -> F8:
+    """Return the seconds all of a job's work takes on its share of the cluster: on whole GPUs, or part of the time."""
+    size = np.clip(np.floor(share), least, most)
+    fast = np.maximum(at(speed, size, view.gpus), 1e-9) * np.minimum(share / np.maximum(least, 1e-9), 1.0)
+    out: F8 = np.maximum((view.attained_s + view.remaining_s) / np.maximum(fast, 1e-9), 1e-9)
+    return out
