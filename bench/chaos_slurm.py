@@ -50,6 +50,8 @@ CYCLE_S = 0.3
 """What a cycle takes on a machine with nothing else to do; how much longer it takes here stretches all patience."""
 TIMEOUT_S = 4.0
 """How long a program may take while programs are made to hang."""
+TRIES = 20
+"""How often a kind of fault that comes to nothing is thrown again at once: nobody may have called what was to fail."""
 UP, END = 200, 600
 """Looks until Slurm must be back, and cycles until the last job must be over."""
 
@@ -119,10 +121,18 @@ class Chaos:
         self._memory.close()
 
     def _kinds(self) -> Iterator[str]:
+        """Yield every kind in turn; one that came to nothing comes again before the others do."""
         while True:
             turn = [kind for kind in self.kinds for _ in range(int(self.weights.get(kind, 1)))]
             self._random.shuffle(turn)
-            yield from turn
+            tries = collections.Counter(turn)
+            while turn:
+                kind = turn.pop(0)
+                before = self.thrown[kind]
+                yield kind
+                tries[kind] += 1
+                if self.thrown[kind] == before and tries[kind] < TRIES:
+                    turn.append(kind)
 
     def _start(self) -> None:
         count = sum(self.thrown.values()) // self.policy_every
