@@ -8,11 +8,11 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from pages import plain, plots, without_library
 from rich.console import Console
 
 from apportion.model import ApportionError
@@ -90,22 +90,7 @@ def page(report: Report, folder: Path) -> str:
     """Return the page without the library of plots."""
     path = folder / "report.html"
     write_characterization(report, path)
-    text = path.read_text(encoding="utf-8")
-    start = text.index("plotly.js v")
-    return text[:start] + text[text.index("</script>", start) :]
-
-
-def plots(text: str) -> dict[str, Any]:
-    """Return what the page's script draws."""
-    found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', text, re.S)
-    assert found
-    drawn: dict[str, Any] = json.loads(found[1])["plots"]
-    return drawn
-
-
-def plain(html: str) -> str:
-    """Return the words of a piece of HTML."""
-    return re.sub(r"<[^>]+>", "", html).replace("\u00a0", " ").replace("&#x27;", "'")
+    return without_library(path)
 
 
 def words_of(text: str) -> str:

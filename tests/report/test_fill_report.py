@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pages import plain, plots, without_library
 from rich.console import Console
 
 from apportion.model import ApportionError
@@ -42,22 +42,7 @@ def page(study: FillStudy, folder: Path) -> str:
     """Return the page without the library of plots."""
     path = folder / "report.html"
     write_fill_report(study, path)
-    text = path.read_text(encoding="utf-8")
-    start = text.index("plotly.js v")
-    return text[:start] + text[text.index("</script>", start) :]
-
-
-def plots(text: str) -> dict[str, Any]:
-    """Return what the page's script draws."""
-    found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', text, re.S)
-    assert found
-    drawn: dict[str, Any] = json.loads(found[1])["plots"]
-    return drawn
-
-
-def plain(html: str) -> str:
-    """Return the words of a piece of HTML."""
-    return re.sub(r"<[^>]+>", "", html).replace("\u00a0", " ")
+    return without_library(path)
 
 
 def lines(plot: dict[str, Any], variant: int) -> list[dict[str, Any]]:

@@ -144,8 +144,7 @@ def waits_figure(categories: Sequence[str], table: Table, labels: Sequence[str],
             "range": [len(categories) - 0.5, -0.5],
             "tickvals": list(range(len(categories))),
             "ticktext": [
-                f"{_plain(_short(name))}<br>{_SMALL}{words.plural(n, 'job')}</span>"
-                for name, n in zip(categories, jobs)
+                f"{_plain(short(name))}<br>{_SMALL}{words.plural(n, 'job')}</span>" for name, n in zip(categories, jobs)
             ],
             "showgrid": False,
             "fixedrange": True,
@@ -164,7 +163,7 @@ def occupancy_figure(maps: Sequence[Occupancy], labels: Sequence[str], bins: Bin
     """Return a heat map of nodes by time for each run; pools, which have one row each, share one heat map."""
     if all(len(m.rows) == 1 for m in maps):
         share = np.vstack([m.share for m in maps])
-        return [_heat(share, [_plain(_short(name)) for name in labels], bins, clock, 110 + 44 * len(maps))]
+        return [_heat(share, [_plain(short(name)) for name in labels], bins, clock, 110 + 44 * len(maps))]
     return [
         _heat(m.share, [_plain(row) for row in m.rows], bins, clock, 100 + max(140, min(12 * len(m.rows), 420)))
         for m in maps
@@ -191,18 +190,22 @@ def _heat(share: npt.NDArray[np.float64], rows: list[str], bins: Bins, clock: Cl
         "meta": {"role": "heat"},
         "hovertemplate": f"<b>%{{y}}</b><br>{clock.hover()}<br>%{{z}} % allocated<extra></extra>",
     }
-    layout = {
+    return {"traces": [trace], "layout": heat_layout(clock, rows, shown), "height": height}
+
+
+def heat_layout(clock: Clock, rows: Sequence[str], shown: Sequence[int]) -> dict[str, Any]:
+    """Return the layout of a heat map over time: a row a name, with the labels of those `shown`."""
+    return {
         "hovermode": "closest",
         "xaxis": clock.axis() | {"showgrid": False},
         "yaxis": {
             "type": "category",
             "range": [len(rows) - 0.5, -0.5],
             "tickvals": shown,
-            "ticktext": [_short(rows[i].split(" … ")[0]) for i in shown],
+            "ticktext": [short(rows[i].split(" … ")[0]) for i in shown],
             "showgrid": False,
         },
     }
-    return {"traces": [trace], "layout": layout, "height": height}
 
 
 def _counts_axis(most: float) -> dict[str, Any]:
@@ -219,7 +222,7 @@ def _line(policy: int, label: str, y: list[float], value: str) -> dict[str, Any]
         "name": _plain(label),
         "y": y,
         "meta": {"policy": policy, "role": "line"},
-        "hovertemplate": f"{value}<extra>{_plain(_short(label))}</extra>",
+        "hovertemplate": f"{value}<extra>{_plain(short(label))}</extra>",
     }
 
 
@@ -302,7 +305,8 @@ def _shown(seconds: float) -> float:
     return float(f"{max(seconds, SHORTEST_S):.4g}")
 
 
-def _short(name: str, longest: int = 26) -> str:
+def short(name: str, longest: int = 26) -> str:
+    """Return a name of at most so many letters."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 

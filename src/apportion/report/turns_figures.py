@@ -13,12 +13,11 @@ import polars as pl
 from apportion.report import words
 from apportion.report.clock import Clock
 from apportion.report.curves import Bins, quantile_shares
-from apportion.report.figures import Figure, rounded
+from apportion.report.figures import Figure, heat_layout, rounded, short
 from apportion.report.turns import Holders, Turns
 from apportion.study.fairness import UNFAIR
 
 _RATIOS = [v * 10.0**e for e in range(-3, 6) for v in (1, 2, 5)]
-_LABEL = 26
 
 
 def fairness_figure(ratios: Sequence[pl.Series], labels: Sequence[str], title: str) -> Figure:
@@ -41,7 +40,7 @@ def fairness_figure(ratios: Sequence[pl.Series], labels: Sequence[str], title: s
                 "x": rounded(x),
                 "y": rounded(100 * shares),
                 "meta": {"policy": i, "role": "line"},
-                "hovertemplate": f"%{{x:.3~g}}<extra>{escape(_short(label), quote=False)}</extra>",
+                "hovertemplate": f"%{{x:.3~g}}<extra>{escape(short(label), quote=False)}</extra>",
             }
         )
     ends = [float(np.log10(low / 1.1)), float(np.log10(high * 1.1))]
@@ -80,11 +79,11 @@ def holders_figure(held: Holders, bins: Bins, clock: Clock, capacity: int) -> Fi
                 "type": "scatter",
                 "mode": "lines",
                 "stackgroup": "one",
-                "name": escape(_short(name), quote=False),
+                "name": escape(short(name), quote=False),
                 "y": rounded(gpus, 3),
                 **clock.grid(bins),
                 "meta": {"role": "area", "colour": i, "dash": 0},
-                "hovertemplate": f"%{{y:,.3~g}}<extra>{escape(_short(name), quote=False)}</extra>",
+                "hovertemplate": f"%{{y:,.3~g}}<extra>{escape(short(name), quote=False)}</extra>",
             }
         )
     layout = {
@@ -118,18 +117,11 @@ def turns_figure(turns: Turns, bins: Bins, clock: Clock) -> Figure:
         "hoverongaps": False,
         "hovertemplate": f"<b>%{{y}}</b><br>{clock.hover()}<br>holds %{{z:.0f}} % of its GPUs<extra></extra>",
     }
-    layout = {
-        "hovermode": "closest",
-        "xaxis": clock.axis() | {"showgrid": False},
-        "yaxis": {
-            "type": "category",
-            "range": [len(rows) - 0.5, -0.5],
-            "tickvals": shown,
-            "ticktext": [_short(rows[i].split(" … ")[0]) for i in shown],
-            "showgrid": False,
-        },
+    return {
+        "traces": [trace],
+        "layout": heat_layout(clock, rows, shown),
+        "height": 110 + max(140, min(6 * len(rows), 460)),
     }
-    return {"traces": [trace], "layout": layout, "height": 110 + max(140, min(6 * len(rows), 460))}
 
 
 def models_figure(busy: Sequence[Mapping[str, float]], labels: Sequence[str]) -> Figure:
@@ -162,7 +154,7 @@ def models_figure(busy: Sequence[Mapping[str, float]], labels: Sequence[str]) ->
         "barmode": "overlay",
         "xaxis": {
             "tickvals": list(range(len(models))),
-            "ticktext": [escape(_short(_name(model)), quote=False) for model in models],
+            "ticktext": [escape(short(_name(model)), quote=False) for model in models],
             "range": [-0.6, len(models) - 0.4],
             "showgrid": False,
         },
@@ -173,7 +165,3 @@ def models_figure(busy: Sequence[Mapping[str, float]], labels: Sequence[str]) ->
 
 def _name(model: str) -> str:
     return model or "no model given"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
