@@ -73,11 +73,16 @@ def test_work_in_steps_is_busy_only_while_it_steps() -> None:
 def test_any_run_against_sums_over_all_pairs(rules: str | None) -> None:
     trace = ap.load("synthetic:philly?jobs=120&load=1.5&seed=4")
     result = ap.simulate(trace.workload, ap.parse_cluster("pool:40"), "gandiva-fair", rules=rules, check=True)
-    jobs = result.jobs.filter((pl.col("gpus") > 0) & (pl.col("status") == "completed"))
+    # one job, whose steps are fewer than its GPUs, is given up under Gavel's rules; it was there all the same
+    here = result.jobs.filter((pl.col("gpus") > 0) & (pl.col("status") != "rejected"))
+    jobs = here.filter(pl.col("status") == "completed")
+    assert here.height - jobs.height == (rules == "gavel")
     start, end, run = (jobs[name].to_numpy() for name in ("submit_s", "end_s", "duration_s"))
-    there = jobs.height / 40
+    there = here.height / 40
     assert np.allclose(jobs["ftf"].to_numpy(), (end - start) / (run * max(1, there)))
-    overlap = np.minimum(end[:, None], end) - np.maximum(start[:, None], start)
+    overlap = np.minimum(end[:, None], here["end_s"].to_numpy()) - np.maximum(
+        start[:, None], here["submit_s"].to_numpy()
+    )
     mean = overlap.clip(min=0).sum(axis=1) / (end - start)
     assert np.allclose(jobs["ftf_contention"].to_numpy(), (end - start) / (run * np.maximum(1, mean / 40)))
     part = turns(result, np.array(result.facts["rounds"].starts))

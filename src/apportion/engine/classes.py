@@ -46,6 +46,12 @@ class Classes:
             self._known[key] = self._make(engine, *key)
         return self._known[key]
 
+    def nothing(self, engine: Engine) -> int:
+        """Return the task that asks for nothing: of a job that stands beside another on its places."""
+        row = make_kind(engine.arrays["nodes"], self._shapes, 1, (0, 0, 0, 0), 0, -1)
+        self._attach_tasks(engine)
+        return int(row[0])
+
     def _make(self, engine: Engine, own: int, model: int, gpus: int | None) -> int:
         kinds = engine.arrays["kinds"]
         task = engine.arrays["tasks"][kinds["shape"][own]]
@@ -68,13 +74,16 @@ class Classes:
             demand = (int(task["gpus"]), int(task["milli"]), int(task["cpu"]), int(task["memory"]))
         mask = 1 << model if model >= 0 else int(task["models"])
         row = make_kind(engine.arrays["nodes"], self._shapes, count, demand, mask, int(task["group"]))
+        self._attach_tasks(engine)
+        made = np.array([row], KIND)
+        made["apart"] = kinds["apart"][own] if gpus is None else 0
+        engine.attach("kinds", np.append(kinds, made))
+        return int(engine.arrays["kinds"].size) - 1
+
+    def _attach_tasks(self, engine: Engine) -> None:
         if len(self._shapes) > engine.arrays["tasks"].size:
             tasks = np.array(list(self._shapes), TASK)
             for name, array in index_arrays(engine.arrays["nodes"], tasks, engine.arrays["seconds"].size > 0).items():
                 if name != "nodes":
                     engine.attach(name, array)
             engine.root["seen"] = 0
-        made = np.array([row], KIND)
-        made["apart"] = kinds["apart"][own] if gpus is None else 0
-        engine.attach("kinds", np.append(kinds, made))
-        return int(engine.arrays["kinds"].size) - 1

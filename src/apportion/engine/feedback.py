@@ -104,14 +104,14 @@ def _move(w, j, n):
     elif jobs(w)[j].run >= 0:
         if own.level < last and ran * _width(w, j) + SLACK >= limits(w)[own.level]:
             own.level += 1
-            own.place = n + j + 2 * w.jobs_n
+            own.place = n + own.number + 2 * w.jobs_n
     elif ran > 0:
         own.waited += w.now - own.checked
         if w.promote > 0 and own.level > 0 and own.waited + SLACK >= ran * w.promote:
             own.level = 0
             own.lifted += ran
             own.waited = 0.0
-            own.place = n + j + 2 * w.jobs_n
+            own.place = n + own.number + 2 * w.jobs_n
     own.checked = w.now
     own.seen = w.passes
 

@@ -120,6 +120,9 @@ def give_back(node, task, mask):
     node.tasks -= 1
     _greet(node, task, -1)
     node.free_milli += task.gpus * task.milli
+    if task.milli == 0:
+        # what only stands beside another has a mask, and nothing to give
+        return
     d = 0
     while mask != 0:
         if mask & 1:

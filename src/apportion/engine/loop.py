@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from apportion.engine.fit import take_again
 from apportion.engine.index import touch
 from apportion.engine.jit import entry, inner
 from apportion.engine.layout import (
@@ -19,7 +20,17 @@ from apportion.engine.layout import (
     REJECTED,
     ROUND,
 )
-from apportion.engine.moves import enqueue, finish, has_room_to_log, next_end, pop_end, push_end, start, stop
+from apportion.engine.moves import (
+    enqueue,
+    finish,
+    has_room_to_log,
+    next_end,
+    open_run,
+    pop_end,
+    push_end,
+    start,
+    stop,
+)
 from apportion.engine.waiting import wait, wait_together
 from apportion.engine.world import (
     call_pass,
@@ -33,6 +44,7 @@ from apportion.engine.world import (
     reach,
     running,
     runs,
+    tasks,
 )
 
 
@@ -266,6 +278,62 @@ def suspend(root, j):
     job.sequence = w.sequence
     w.sequence += 1
     w.pending += 1
+
+
+@entry
+def join(root, j, host, shape):
+    """Start pending job j beside a running one, on its places and with nothing of its own; False: the log is full."""
+    w = root[0]
+    beside = runs(w)[jobs(w)[host].run]
+    if not has_room_to_log(w, beside.pieces):
+        return False
+    for p in range(beside.pieces):
+        put = puts(w)[w.put_count + p]
+        put.node = puts(w)[beside.put + p].node
+        put.mask = puts(w)[beside.put + p].mask
+        put.shape = shape
+        take_again(nodes(w)[put.node], tasks(w)[shape], 0)
+    open_run(w, j, beside.pieces)
+    w.pending -= 1
+    return True
+
+
+@inner
+def _again(w, j, run, rate):
+    """Let job j run from now on where a run that is over was, with what that run held."""
+    old = runs(w)[run]
+    for p in range(old.pieces):
+        put = puts(w)[w.put_count + p]
+        put.node = puts(w)[old.put + p].node
+        put.mask = puts(w)[old.put + p].mask
+        put.shape = puts(w)[old.put + p].shape
+        take_again(nodes(w)[put.node], tasks(w)[put.shape], put.mask)
+        touch(w, put.node)
+    jobs(w)[j].rate = rate
+    open_run(w, j, old.pieces)
+
+
+@entry
+def pace(root, j, rate):
+    """Let running job j go on where it is at another rate, as a new run; False: the log is full."""
+    w = root[0]
+    run = jobs(w)[j].run
+    if not has_room_to_log(w, runs(w)[run].pieces):
+        return False
+    stop(w, j)
+    _again(w, j, run, rate)
+    return True
+
+
+@entry
+def inherit(root, j, run, rate):
+    """Let job j, which stood beside a run that is now over, have the places of that run; False: the log is full."""
+    w = root[0]
+    if not has_room_to_log(w, runs(w)[run].pieces):
+        return False
+    stop(w, j)
+    _again(w, j, run, rate)
+    return True
 
 
 @entry

@@ -94,6 +94,17 @@ def unplace(w, kind):
 @inner
 def commit(w, j, kind):
     """Let job j run on the places that `place` just found."""
+    open_run(w, j, kind.pieces)
+    if w.mode == KEY_SHARE:
+        share = shares(w)[jobs(w)[j].share]
+        accrue(share, w.now)
+        share.allocated += kind.milli / 1000
+        share.running += 1
+
+
+@inner
+def open_run(w, j, pieces):
+    """Log that job j runs from now on, on the next so many places of the log."""
     now = w.now
     job = jobs(w)[j]
     r = w.run_count
@@ -103,9 +114,9 @@ def commit(w, j, kind):
     run.rate = job.rate
     run.put = w.put_count
     run.job = j
-    run.pieces = kind.pieces
+    run.pieces = pieces
     w.run_count += 1
-    w.put_count += kind.pieces
+    w.put_count += pieces
     job.run = r
     job.state = RUNNING
     job.started = now
@@ -115,11 +126,6 @@ def commit(w, j, kind):
     running(w)[job.at] = j
     w.running_count += 1
     push_end(w, now + job.remaining / job.rate, r)
-    if w.mode == KEY_SHARE:
-        share = shares(w)[job.share]
-        accrue(share, now)
-        share.allocated += kind.milli / 1000
-        share.running += 1
 
 
 @inner

@@ -52,6 +52,8 @@ class RoundLog:
     missed: dict[int, I4] = field(default_factory=dict)
     """By round: jobs that were to run and found no place on the nodes."""
     given: list[Given] = field(default_factory=list)
+    given_up: list[int] = field(default_factory=list)
+    """Jobs that were given up: `engine.rules`."""
     kept_until: int | None = None
     """The first round whose shares were not kept, because there were too many."""
     decide_s: list[float] = field(default_factory=list)

@@ -12,6 +12,7 @@ import numpy as np
 
 from apportion.engine import loop
 from apportion.engine.classes import Classes
+from apportion.engine.company import Company
 from apportion.engine.encode import Encoded
 from apportion.engine.layout import F8, I8, PENDING, RUNNING
 from apportion.engine.round_log import RoundLog
@@ -45,6 +46,8 @@ class Rounds:
     _turns: Turns | None = field(default=None, init=False)
     _shared: I8 = field(init=False)
     _last_s: float = field(default=0.0, init=False)
+    _next_s: float = field(default=0.0, init=False)
+    company: Company = field(init=False)
 
     def __post_init__(self) -> None:
         self._held = np.zeros(len(self.encoded.kind))
@@ -52,6 +55,7 @@ class Rounds:
         self.classes = Classes(self.encoded)
         self.log = RoundLog(self.speeds.models)
         self._shared = np.zeros(0, np.int64)
+        self.company = Company(self.speeds, self.classes, self._held, self.sizes)
 
     def hold(self, jobs: I8) -> None:
         """Note that these jobs already run, with what they ask for."""
@@ -96,6 +100,8 @@ class Rounds:
             self.speeds.deadline_s[jobs],
             on=np.where(running, self._on(engine, jobs), -1),
             scaling=self.speeds.scaling,
+            kind=None if self.speeds.kind is None else self.speeds.kind[jobs],
+            beside=self.speeds.beside,
         )
 
     def _on(self, engine: Engine, jobs: I8) -> I8:
@@ -108,8 +114,18 @@ class Rounds:
 
     def round(self, engine: Engine, allocator: Decides) -> None:
         """Ask the allocator what it wants, and carry it out; shares of time are turned into who is next."""
+        on_change = bool(getattr(allocator, "on_change", False))
+        packs = bool(getattr(allocator, "packs", False)) and self.speeds.beside is not None
+        # where a job shares GPUs and ends, the other one goes faster at once, not from the next round on
+        engine.root["wake_on_change"] = on_change or packs
+        if packs:
+            self.company.part(engine, self._credit)
+            if engine.number("now") < self._next_s and not on_change:
+                engine.root["round_at"] = self._next_s
+                return
         view = self.view(engine)
-        engine.root["wake_on_change"] = getattr(allocator, "on_change", False)
+        if self._turns is not None:
+            self._turns.meet(view.jobs, view.gpus)
         if self._turns is None or self._turns_due(view):
             answer = self.log.ask(allocator, view)
             if isinstance(answer, Decision):
@@ -117,49 +133,69 @@ class Rounds:
                 return
             if self._turns is None:
                 shuffled = 0 if getattr(allocator, "shuffles", False) else None
-                self._turns = Turns(len(self.encoded.kind), len(view.models), self.round_s, 0.0, (), shuffled)
-            self._turns.reset(view.now_s, view.jobs, answer.share, answer.only)
+                jobs, models = self.speeds.speed.shape
+                self._turns = Turns(jobs, models, self.round_s, 0.0, (), shuffled, packs)
+                self._turns.meet(view.jobs, view.gpus)
+            self._turns.reset(view.now_s, view.jobs, answer)
             self.log.share(view.jobs, answer, self._turns.deficit[view.jobs])
             self._shared = view.jobs
-        picked = self._turns.pick(view.jobs, view.gpus, view.speed, view.capacity)
+        picked = self._turns.pick(view.jobs, view.gpus, view.speed, view.capacity, view.kind, view.beside)
         gpus, model = np.zeros(view.jobs.size), np.full(view.jobs.size, -1, np.int64)
-        for i, m in picked:
+        beside = np.full(view.jobs.size, -1, np.int64)
+        for i, k, m in picked:
             gpus[i], model[i] = view.gpus[i], m
-        first = np.array([i for i, _ in picked], np.int64)
-        self.apply(engine, view, Decision(gpus, first, model))
+            if k >= 0:
+                gpus[k], model[k], beside[k] = view.gpus[k], m, i
+        first = np.array([i for i, _, _ in picked], np.int64)
+        self.apply(engine, view, Decision(gpus, first, model, beside=beside))
 
     def _turns_due(self, view: View) -> bool:
         """Note what those that ran received since the last round; say whether others are there now."""
-        assert self._turns is not None
         for j, ran in zip(view.jobs.tolist(), view.running.tolist(), strict=True):
-            if ran:
-                self._turns.credit(j, max(int(self.speeds.held[j]), 0), view.now_s - self._last_s)
+            if ran and not self.company.is_guest(j):
+                self._credit(j, self.company.other(j), view.now_s)
         return not np.array_equal(view.jobs, self._shared)
+
+    def _credit(self, job: int, beside: int, now_s: float) -> None:
+        """Note that a job ran up to now, alone or with another one."""
+        if self._turns is not None:
+            since = max(self._last_s, self.company.since_s[job])
+            self._turns.credit(job, max(int(self.speeds.held[job]), 0), now_s - since, beside)
 
     def apply(self, engine: Engine, view: View, decision: Decision) -> None:
         """Suspend, resize and start; then set the time of the next round."""
         wanted = np.asarray(decision.gpus, float)
         model = np.full(view.jobs.size, -1, np.int64) if decision.model is None else decision.model
-        moved = (model >= 0) & (self.speeds.held[view.jobs] != model)
-        for j in view.jobs[view.running & ((wanted != view.held) | moved)]:
+        beside = np.full(view.jobs.size, -1, np.int64) if decision.beside is None else decision.beside
+        stays = view.running & (wanted == view.held) & ((model < 0) | (self.speeds.held[view.jobs] == model))
+        stays = self.company.stay(view.jobs, stays, beside)
+        for j in view.jobs[view.running & ~stays]:
             loop.suspend(engine.root, int(j))
         order = np.arange(view.jobs.size) if decision.start_order is None else decision.start_order
         for i in np.flatnonzero((view.gpus == 0) & ~view.running):
             # what asks for no GPU is not the allocator's to give: it runs as soon as a node has the CPU
             self._start(engine, int(view.jobs[i]), 0.0, 0.0, -1)
+        guest = {int(beside[k]): int(view.jobs[k]) for k in np.flatnonzero(beside >= 0)}
         for i in order:
-            if wanted[i] > 0 and not (view.running[i] and wanted[i] == view.held[i] and not moved[i]):
-                self._start(engine, int(view.jobs[i]), float(wanted[i]), float(view.gpus[i]), int(model[i]))
+            if wanted[i] > 0 and not stays[i] and beside[i] < 0:
+                size, asked = float(wanted[i]), float(view.gpus[i])
+                self._start(engine, int(view.jobs[i]), size, asked, int(model[i]), guest.get(int(i), -1))
+        self.company.seat(engine, view.jobs, stays, beside, model)
         chosen = view.jobs[wanted > 0]
         self.log.round(view.now_s, chosen[engine.arrays["jobs"]["state"][chosen] != RUNNING])
         self._last_s = view.now_s
         again = decision.again_s
-        engine.root["round_at"] = again if again is not None and again > view.now_s else view.now_s + self.round_s
+        self._next_s = again if again is not None and again > view.now_s else view.now_s + self.round_s
+        engine.root["round_at"] = self._next_s
 
-    def _start(self, engine: Engine, job: int, gpus: float, asked: float, model: int) -> None:
+    def _start(self, engine: Engine, job: int, gpus: float, asked: float, model: int, guest: int = -1) -> None:
         kind = self.classes.of(engine, job, model, None if gpus == asked else round(gpus))
         size = self.speeds.scaling.relative(job, gpus) if gpus != asked else 1.0
-        engine.arrays["jobs"]["rate"][job] = size * self.speeds.relative(job, model)
+        if guest < 0:
+            rate = size * self.speeds.relative(job, model)
+        else:
+            rate = self.speeds.relative_beside(job, guest, model)
+        engine.arrays["jobs"]["rate"][job] = rate
         while True:
             answer = loop.launch(engine.root, job, kind)
             if answer >= 0:

@@ -152,7 +152,7 @@ class Engine(State):
     def _set_feedback(self, order: OrderPlan, jobs: int) -> None:
         queues = order.feedback or Feedback(np.zeros(0))
         standing = np.zeros(jobs if order.feedback is not None else 0, STANDING)
-        standing["seen"] = -1
+        standing["seen"], standing["number"] = -1, np.arange(standing.size)
         for name, array in (
             ("standing", standing),
             ("limits", queues.limits),

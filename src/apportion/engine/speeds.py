@@ -25,7 +25,8 @@ class Speeds:
     units: f8[jobs], work in all: training steps where the job has a profile, else seconds. gpus: f8[jobs].
     least, most: f8[jobs], bounds of elastic jobs. weight: f8[jobs]. deadline_s: f8[jobs], inf = none.
     work_s: f8[jobs], run times. profiled: whose speeds were measured. scaling: how speed grows with GPUs. held:
-    i8[jobs], the model each runs or ran on.
+    i8[jobs], the model each runs or ran on. kind, beside: speeds on devices that are shared, as in `View`; None where
+    no pair was measured.
     """
 
     encoded: Encoded
@@ -39,6 +40,8 @@ class Speeds:
     work_s: F8
     profiled: npt.NDArray[np.bool_]
     scaling: Scaling
+    kind: I8 | None = None
+    beside: F8 | None = None
     held: I8 = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +68,13 @@ class Speeds:
         if model < 0 or not self.profiled[job]:
             return 1.0
         return float(self.speed[job, model] * self.work_s[job] / self.units[job])
+
+    def relative_beside(self, job: int, other: int, model: int) -> float:
+        """Return the same for a job that shares all its GPUs with another one."""
+        assert self.kind is not None and self.beside is not None
+        older, younger = min(job, other), max(job, other)
+        speed = self.beside[self.kind[older], self.kind[younger], model, int(job == younger)]
+        return float(speed * self.work_s[job] / self.units[job])
 
     def view(
         self, engine: Engine, jobs: I8, capacity: F8, speed: F8, done: F8, left: F8, attained_s: F8, table: Records
@@ -99,6 +109,8 @@ class Speeds:
             self.deadline_s[jobs],
             on=np.where(running, self.held[jobs], -1),
             scaling=self.scaling,
+            kind=None if self.kind is None else self.kind[jobs],
+            beside=self.beside,
         )
 
 
@@ -112,6 +124,7 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
     speed = np.ones((table.height, len(models)))
     names = table["profile"].to_list()
     work, profiled = units.copy(), np.zeros(table.height, bool)
+    kind = beside = None
     if workload.profiles is not None and "total_steps" in table.columns and table.height:
         known = workload.profiles.speeds(names, gpus.astype(np.int64).tolist(), models)
         found = known.max(axis=1) > 0
@@ -121,6 +134,8 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
             found = known[:, 0] > 0
         speed[found], profiled = known[found], found
         units = np.where(found, table["total_steps"].to_numpy().astype(np.float64), units)
+        if workload.profiles.pairs.height:
+            kind, beside = workload.profiles.beside(names, gpus.astype(np.int64).tolist(), models)
     allowed = table["gpu_models"].list.len().to_numpy() > 0
     if allowed.any():
         for k, model in enumerate(models):
@@ -131,4 +146,4 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
         weight = table["priority_weight"].cast(pl.Float64).fill_null(1.0).to_numpy()
     deadline = table["deadline_s"].fill_null(np.inf).to_numpy()
     scaling = scaling_of(workload, gpus, least, most)
-    return Speeds(encoded, speed, units, gpus, least, most, weight, deadline, work, profiled, scaling)
+    return Speeds(encoded, speed, units, gpus, least, most, weight, deadline, work, profiled, scaling, kind, beside)

@@ -23,9 +23,12 @@ FULL_S = 5.0
 
 @dataclass
 class Turn:
-    """What a job does in a round: GPU model, steps, when it is done with them, whether it then ends."""
+    """What a job does in a round: GPU model, the other job on its GPUs (-1 = none) and whether it is the other's guest,
+    steps, when it is done with them, whether it then ends."""
 
     model: int
+    beside: int
+    guest: bool
     steps: float
     end_s: float
     over: bool
@@ -40,22 +43,25 @@ class StepRounds:
     Parameters
     ----------
     speeds: of the run. rules: how a round goes. work_s: f8[jobs], profiled run times. batches: batch sizes that change.
-    seed: of the order in which GPU models are given out, None = it stays.
+    seed: of the order in which GPU models are given out, None = it stays. packs: jobs may share GPUs in pairs.
     """
 
     speeds: Speeds
     rules: Rules
     work_s: F8
     batches: Batches | None = None
+    packs: bool = False
     turns: Turns = field(init=False)
     classes: Classes = field(init=False)
     log: RoundLog = field(init=False)
+    sizes: list[float] = field(default_factory=list, init=False)
+    """GPUs of each run, in the order of their starts."""
     seed: int | None = None
     order: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         count, models = self.speeds.speed.shape
-        self.turns = Turns(count, models, self.rules.round_s, self.rules.reset_s, self.order, self.seed)
+        self.turns = Turns(count, models, self.rules.round_s, self.rules.reset_s, self.order, self.seed, self.packs)
         self.classes = Classes(self.speeds.encoded)
         self._busy = np.zeros(models)
         self.log = RoundLog(self.speeds.models, self._busy)
@@ -64,6 +70,8 @@ class StepRounds:
         self._ran = np.zeros(count)
         self._failures = np.zeros(count, np.int64)
         self._now: dict[int, Turn] = {}
+        self._beside = np.full(count, -1)
+        self._nothing = -1
         self._before: set[int] = set()
         self._last_end = 0.0
         self._seen = 0
@@ -80,6 +88,7 @@ class StepRounds:
             self.batches.look(active, self._done)
         width = self.speeds.gpus[active]
         speed = self.speeds.speed[active]
+        self.turns.meet(active, width)
         picked = self._pick(engine, allocator, active, width, speed, now)
         last = arrived == engine.arrays["jobs"].size
         if last and not picked and not np.isnan(self.turns.share[active]).all():
@@ -100,15 +109,21 @@ class StepRounds:
         for job, turn in sorted(self._now.items(), key=lambda item: (-item[1].end_s, item[0])):
             self._ran[job] += turn.seconds
             if turn.failed:
-                self._failures[job] += 1
+                # that a pair failed is held against neither
+                self._failures[job] += turn.beside < 0
                 self.turns.due = True
                 self._change(job)
                 if self._failures[job] >= self.rules.failures:
+                    if self._done[job] < self._total[job]:
+                        # else nothing was left to do, after a change of the batch size
+                        self.log.given_up.append(job)
                     loop.end_at(engine.root, job, turn.end_s)
                 continue
-            self._failures[job] = 0
+            if turn.beside < 0:
+                self._failures[job] = 0
             self._done[job] += turn.steps
-            self.turns.credit(job, turn.model, turn.seconds)
+            if not turn.guest:
+                self.turns.credit(job, turn.model, turn.seconds, turn.beside)
             if turn.over:
                 self.turns.due = True
             else:
@@ -126,7 +141,7 @@ class StepRounds:
 
     def _pick(
         self, engine: Engine, allocator: Decides, active: I8, width: F8, speed: F8, now: float
-    ) -> list[tuple[int, int]]:
+    ) -> list[tuple[int, int, int]]:
         if not active.size:
             return []
         capacity = self.speeds.capacity(engine)
@@ -136,10 +151,11 @@ class StepRounds:
             if isinstance(answer, Decision):
                 order = np.arange(active.size) if answer.start_order is None else answer.start_order
                 models = np.zeros(active.size, np.int64) if answer.model is None else answer.model
-                return [(int(i), int(models[i])) for i in order if answer.gpus[i] > 0]
-            self.turns.reset(now, active, answer.share, answer.only)
+                return [(int(i), -1, int(models[i])) for i in order if answer.gpus[i] > 0]
+            self.turns.reset(now, active, answer)
             self.log.share(active, answer, self.turns.deficit[active])
-        return self.turns.pick(active, width, speed, capacity)
+        kind = None if self.speeds.kind is None else self.speeds.kind[active]
+        return self.turns.pick(active, width, speed, capacity, kind, self.speeds.beside)
 
     def _view(self, engine: Engine, active: I8, capacity: F8) -> View:
         table = engine.arrays["jobs"]
@@ -149,15 +165,18 @@ class StepRounds:
         view = self.speeds.view(engine, active, capacity, speed, done, total - done, done * unit_s, table)
         return view if self.batches is None else replace(view, epoch=self.batches.epochs_done(active, done))
 
-    def _begin(self, engine: Engine, active: I8, picked: list[tuple[int, int]], now: float) -> None:
-        for i, model in picked:
+    def _begin(self, engine: Engine, active: I8, picked: list[tuple[int, int, int]], now: float) -> None:
+        for i, k, model in picked:
             job = int(active[i])
-            self._now[job] = self._turn(job, model, now)
+            if k < 0:
+                self._now[job] = self._turn(job, model, now)
+            else:
+                self._pair(job, int(active[k]), model, now)
         chosen = list(self._now)
         self._carry_out(engine, active, now)
         self.log.round(now, np.array([job for job in chosen if job not in self._now], np.int64))
         for job, turn in self._now.items():
-            self._busy[turn.model] += turn.seconds * self.speeds.gpus[job]
+            self._busy[turn.model] += 0.0 if turn.guest else turn.seconds * self.speeds.gpus[job]
         if self._now:
             engine.root["round_at"] = max(turn.end_s for turn in self._now.values())
         else:
@@ -182,15 +201,36 @@ class StepRounds:
             self._ran[job] + seconds > int(self.work_s[job] * rules.overtime) if np.isfinite(rules.overtime) else False
         )
         over = not failed and (self._total[job] - (self._done[job] + steps) <= 0 or late)
-        return Turn(model, steps, end, over, failed, seconds)
+        return Turn(model, -1, False, steps, end, over, failed, seconds)
+
+    def _pair(self, host: int, guest: int, model: int, now: float) -> None:
+        """Let two jobs share their GPUs for the round; both are done with it when the later one is."""
+        assert self.speeds.kind is not None and self.speeds.beside is not None
+        jobs = (host, guest)
+        speed = self.speeds.beside[self.speeds.kind[host], self.speeds.kind[guest], model]
+        steps = [
+            min(float(int(speed[n] * self.rules.round_s)), self._total[job] - self._done[job])
+            for n, job in enumerate(jobs)
+        ]
+        end = max(now, *(now + steps[n] / speed[n] for n in (0, 1)))
+        seconds = end - self._last_end
+        failed = seconds <= 0 or min(steps) < (max(self.speeds.gpus[host], 1) if self.rules.each_gpu else 1)
+        for n, job in enumerate(jobs):
+            over = not failed and self._total[job] - (self._done[job] + steps[n]) <= 0
+            self._now[job] = Turn(model, jobs[1 - n], n == 1, steps[n], end, over, failed, seconds)
 
     def _carry_out(self, engine: Engine, active: I8, now: float) -> None:
         """Stop and start what changed; what does not fit on the nodes waits."""
         running = engine.arrays["jobs"]["state"][active] == RUNNING
         held = self.speeds.held
-        stay = {int(j) for j in active[running] if int(j) in self._now and held[j] == self._now[int(j)].model}
+        stay = {
+            j
+            for j in active[running].tolist()
+            if j in self._now and held[j] == self._now[j].model and self._beside[j] == self._now[j].beside
+        }
         stopped = np.array([j for j in active[running].tolist() if j not in stay], np.int64)
-        started = np.array([j for j in self._now if j not in stay], np.int64)
+        guests = [j for j, turn in self._now.items() if turn.guest and j not in stay]
+        started = np.array([j for j, turn in self._now.items() if not turn.guest and j not in stay], np.int64)
         kinds = np.array([self.classes.of(engine, int(j), self._now[int(j)].model) for j in started], np.int64)
         ends = np.array([self._now[int(j)].end_s if self._now[int(j)].over else np.inf for j in started], np.float64)
         at = 0
@@ -201,12 +241,29 @@ class StepRounds:
                 break
             engine.grow()
         for job, end in zip(started.tolist(), ends.tolist(), strict=True):
+            turn = self._now[job]
             if end < 0:
                 del self._now[job]
+                self._now.pop(turn.beside, None)
             else:
-                held[job] = self._now[job].model
+                held[job], self._beside[job] = turn.model, turn.beside
+                self.sizes.append(self.speeds.gpus[job])
+        for job in guests:
+            if job in self._now:
+                self._join(engine, job)
         for job in stay:
             turn = self._now[job]
             if turn.over:
                 while not loop.end_at(engine.root, job, turn.end_s):
                     engine.grow()
+
+    def _join(self, engine: Engine, guest: int) -> None:
+        turn, table = self._now[guest], engine.arrays["jobs"]
+        if self._nothing < 0:
+            self._nothing = self.classes.nothing(engine)
+        table["remaining"][guest] = (turn.end_s if turn.over else np.inf) - engine.number("now")
+        while not loop.join(engine.root, guest, turn.beside, self._nothing):
+            engine.grow()
+            table = engine.arrays["jobs"]
+        self.speeds.held[guest], self._beside[guest] = turn.model, turn.beside
+        self.sizes.append(0.0)

@@ -34,6 +34,8 @@ class View:
     profile, else a second of its run time. done, left: f8, units. weight: f8. deadline_s: f8, inf = none.
     epoch: f8, epochs of training done, where batch sizes change (`engine.adapting`); nan = has none, None = nobody has.
     on: i8, position in `models` of the GPUs each holds, -1 = holds none. scaling: how speed grows with GPUs.
+    kind: i8, type and width of each job; beside: f8[kinds, kinds, models, 2], units of work a second of a job of the
+    one kind and one of the other while they share all their GPUs, 0 = cannot; None = no pair was measured.
     """
 
     now_s: float
@@ -61,6 +63,8 @@ class View:
     epoch: F8 | None = None
     on: I8 | None = None
     scaling: Scaling | None = None
+    kind: I8 | None = None
+    beside: F8 | None = None
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,15 @@ class Decision:
     gpus: f8, aligned with `View.jobs`: GPUs of each job, 0 = wait. start_order: i8, positions in `View.jobs`; those
     that get GPUs and do not run are started in this order (default: as they stand). model: i8, position in
     `View.models` of the GPUs each gets (default: any). again_s: time at which to be asked again at the latest (default:
-    when a round is over).
+    when a round is over). beside: i8, position in `View.jobs` of the job whose GPUs each shares, which comes before it
+    in `View.jobs`, asks for as many GPUs, and whose model must be told; -1 = has GPUs of its own (default).
     """
 
     gpus: F8
     start_order: I8 | None = None
     model: I8 | None = None
     again_s: float | None = None
+    beside: I8 | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,24 @@ class Shares:
     Parameters
     ----------
     share: f8[jobs, models], aligned with `View.jobs`, 0 to 1. only: a job without a share on a model does not run
-    there, even if GPUs are idle.
+    there, even if GPUs are idle. pairs: i8[pairs, 2], positions in `View.jobs`, the lower first, of jobs of equal width
+    that share all their GPUs for the part `together`, f8[pairs, models], of the time; None = nobody shares.
     """
 
     share: F8
     only: bool = False
+    pairs: I8 | None = None
+    together: F8 | None = None
+
+    @property
+    def whole(self) -> F8:
+        """Return the part of the time that each job runs on each GPU model, alone or not."""
+        if self.pairs is None or self.together is None:
+            return self.share
+        found = self.share.copy()
+        for side in (0, 1):
+            np.add.at(found, self.pairs[:, side], self.together)
+        return found
 
 
 class Decides(Protocol):

@@ -127,6 +127,7 @@ STANDING = np.dtype(
         ("waited", "f8"),  # seconds it waited since then, after it had run
         ("seen", "i8"),  # last pass that looked at it, -1 = none
         ("place", "i8"),  # position in its queue
+        ("number", "i8"),  # in the order of submission: of those that move together the first goes first
         ("level", "i4"),  # its queue
     ],
     align=True,

@@ -51,19 +51,23 @@ class Profiles:
         return np.array(found, np.float64).reshape(len(found), len(names))
 
     def beside(
-        self, job_types: Sequence[str], others: Sequence[str], width: int, gpus: Sequence[str | None]
-    ) -> npt.NDArray[np.float64]:
-        """Return steps per second of each job beside another on the same devices: f64[jobs, models, 2].
+        self, job_types: Sequence[str | None], widths: Sequence[int], gpus: Sequence[str | None]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return speeds of jobs that share their devices, by kind of job (job type and width).
 
-        The last axis is (the job, the other); 0 where the pair was not measured.
+        Returns
+        -------
+        (i64[jobs], the kind of each; f64[kinds, kinds, models, 2], steps per second of a job of the one kind beside one
+        of the other, and of the other; 0 where the pair was not measured).
         """
-        wanted = self.pairs.filter(pl.col("scale_factor") == width)
-        known = {
-            (gpu.lower(), one, other): (a, b) for gpu, one, other, _, a, b in wanted.select(list(PAIRS)).iter_rows()
-        }
+        given = list(zip(job_types, widths, strict=True))
+        numbers = {kind: n for n, kind in enumerate(dict.fromkeys(given))}
         names = [(gpu or "").lower() for gpu in gpus]
-        found = [
-            [known.get((gpu, one, other), (0.0, 0.0)) for gpu in names]
-            for one, other in zip(job_types, others, strict=True)
-        ]
-        return np.array(found, np.float64).reshape(len(found), len(names), 2)
+        models = {name: [m for m, other in enumerate(names) if other == name] for name in names}
+        found = np.zeros((len(numbers), len(numbers), len(names), 2))
+        for gpu, one, other, width, own, others in self.pairs.select(list(PAIRS)).iter_rows():
+            a, b = numbers.get((one, width)), numbers.get((other, width))
+            if a is not None and b is not None:
+                for model in models.get(gpu.lower(), ()):
+                    found[a, b, model] = own, others
+        return np.array([numbers[kind] for kind in given], np.int64), found

@@ -50,6 +50,7 @@ PLACEMENTS = {
 }
 ALLOCATORS = {
     "round-robin": "allocators.round_robin:RoundRobin",
+    "gandiva": "allocators.gandiva:Gandiva",
     "gandiva-fair": "allocators.gandiva_fair:GandivaFair",
     "allox": "allocators.allox:AlloX",
     "afs": "allocators.afs:Afs",

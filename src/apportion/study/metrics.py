@@ -90,6 +90,8 @@ def summary(result: Result) -> dict[str, Any]:
         "rejected": count.get("rejected", 0),
         "unfinished": count.get("unfinished", 0),
     }
+    if "failed" in count:
+        out["failed"] = count["failed"]
     if done.height:
         first, last = float(jobs["submit_s"].min()), float(done["end_s"].max())  # type: ignore[arg-type]
         out["makespan_s"] = last - first
@@ -106,7 +108,7 @@ def summary(result: Result) -> dict[str, Any]:
         out["ftf"] = fairness(jobs)
     deadlines = result.workload.table["deadline_s"]
     if deadlines.null_count() < len(deadlines):
-        met = (jobs["end_s"] <= deadlines).fill_null(False) & deadlines.is_not_null()
+        met = (jobs["end_s"] <= deadlines).fill_null(False) & deadlines.is_not_null() & jobs["jct_s"].is_not_null()
         out["deadlines"] = {"with": len(deadlines) - deadlines.null_count(), "met": int(met.sum())}
     if "power" in result.facts and done.height:
         how, off = result.facts["power"]

@@ -9,6 +9,7 @@ import polars as pl
 
 from apportion.engine.encode import Encoded
 from apportion.engine.layout import ENDED, REJECTED, Records
+from apportion.engine.round_log import RoundLog
 from apportion.engine.run import Log
 from apportion.model.cluster import Cluster
 from apportion.model.workload import Workload
@@ -26,12 +27,14 @@ def outcome(
 ) -> Result:
     """Return the result of a run from its log; `how` it was run goes into the facts."""
     placements = _placements(log)
+    asked = how.get("rounds")
+    given_up = asked.given_up if isinstance(asked, RoundLog) else []
     return Result(
         policy,
         trace,
         workload,
         cluster,
-        _jobs(workload, cluster, encoded, log),
+        _jobs(workload, cluster, encoded, log, given_up),
         placements,
         {
             "events": log.events,
@@ -64,7 +67,7 @@ def _placements(log: Log) -> pl.DataFrame:
     )
 
 
-def _jobs(workload: Workload, cluster: Cluster, encoded: Encoded, log: Log) -> pl.DataFrame:
+def _jobs(workload: Workload, cluster: Cluster, encoded: Encoded, log: Log, given_up: list[int]) -> pl.DataFrame:
     n = len(workload)
     runs, table = log.runs, log.jobs
     start = np.full(n, np.inf)
@@ -88,7 +91,10 @@ def _jobs(workload: Workload, cluster: Cluster, encoded: Encoded, log: Log) -> p
     wait = np.where(once & np.isfinite(start), start - submit, wait)
     start[~np.isfinite(start)] = np.nan
     status = np.where(ended, 0, np.where(table["state"] == REJECTED, 1, 2))
-    words = pl.Series(["completed", "rejected", "unfinished"])
+    status[given_up] = 3
+    words = pl.Series(["completed", "rejected", "unfinished", "failed"])
+    jct = end - submit
+    jct[given_up] = np.nan
     return pl.DataFrame(
         {
             "job_id": workload.table["job_id"],
@@ -98,7 +104,7 @@ def _jobs(workload: Workload, cluster: Cluster, encoded: Encoded, log: Log) -> p
             "start_s": pl.Series(start).fill_nan(None),
             "end_s": pl.Series(end).fill_nan(None),
             "wait_s": pl.Series(wait).fill_nan(None),
-            "jct_s": pl.Series(end - submit).fill_nan(None),
+            "jct_s": pl.Series(jct).fill_nan(None),
             "duration_s": workload.table["duration_s"],
             "gpus": encoded.milli / 1000,
             "preemptions": table["preemptions"].copy(),

@@ -124,7 +124,7 @@ def simulate(
         if allocator is None:
             raise PolicyError(f"{chosen.name}: rules {how_rounds.name} are for allocators; this is an order")
         steps = _step_rounds(encoded, how_rounds, allocator, _bounds(workload, encoded), seed)
-        asked = steps.log
+        asked, sizes = steps.log, steps.sizes
 
         def decide(running: Engine) -> None:
             steps.round(running, allocator)
@@ -179,7 +179,8 @@ def _step_rounds(encoded: Encoded, rules: Rules, allocator: Allocator, bounds: t
         )
     # the released code shuffles the GPU models for policies that do not know them apart
     shuffled = seed + 5 if getattr(allocator, "shuffles", False) else None
-    return StepRounds(speeds, rules, table["duration_s"].to_numpy(), batches, shuffled)
+    packs = bool(getattr(allocator, "packs", False))
+    return StepRounds(speeds, rules, table["duration_s"].to_numpy(), batches, packs, seed=shuffled)
 
 
 def _times(workload: Workload) -> Times:

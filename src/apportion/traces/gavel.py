@@ -7,14 +7,13 @@ from pathlib import Path
 import polars as pl
 
 from apportion.model.errors import InputError
-from apportion.model.profiles import Profiles
 from apportion.model.trace import QualityReport, Trace
 from apportion.model.workload import Workload
 from apportion.traces.format import Format
 from apportion.traces.options import Options
 from apportion.traces.repairs import at_least_a_second
 from apportion.traces.step_jobs import is_number, jobs_of, read_tabs, with_deadline, with_throughput
-from apportion.traces.throughputs import of_gpu, read_throughputs, table_beside
+from apportion.traces.throughputs import of_gpu, read_profiles, table_beside
 
 COMMON = ("job_type", "command")
 COLUMNS = (
@@ -71,9 +70,9 @@ def read(path: Path, options: Options) -> Trace:
     table_path = _table(path, given)
     report = QualityReport(rows_read=raw.height)
     frame = jobs_of(raw, path)
-    throughputs = read_throughputs(table_path)
-    chosen = of_gpu(throughputs, gpu, table_path)
-    frame = with_throughput(frame, throughputs, chosen, path, table_path)
+    profiles = read_profiles(table_path)
+    chosen = of_gpu(profiles.alone, gpu, table_path)
+    frame = with_throughput(frame, profiles.alone, chosen, path, table_path)
     runs = (frame["steps_per_s"] > 0).fill_null(False)
     report.drop(f"does not run on {gpu} (no throughput)", int((~runs).sum()))
     frame = frame.filter(runs).with_columns(duration_s=pl.col("total_steps") / pl.col("steps_per_s"))
@@ -81,7 +80,7 @@ def read(path: Path, options: Options) -> Trace:
     frame = with_deadline(frame, report)
     report.jobs = frame.height
     report.notes.append(f"run times from {table_path.name} on {gpu}")
-    return Trace(Workload.of(frame, name=path.stem, profiles=Profiles(throughputs)), report=report)
+    return Trace(Workload.of(frame, name=path.stem, profiles=profiles), report=report)
 
 
 def _table(trace: Path, given: str | None) -> Path:

@@ -17,7 +17,7 @@ from apportion.traces.options import Options
 from apportion.traces.regimes import SAMPLES, batch_schedule, epochs_of
 from apportion.traces.repairs import at_least_a_second
 from apportion.traces.step_jobs import is_number, jobs_of, read_tabs, with_deadline, with_throughput
-from apportion.traces.throughputs import of_gpu, read_throughputs, table_beside
+from apportion.traces.throughputs import of_gpu, read_profiles, table_beside
 
 COLUMNS = (
     "job_type",
@@ -139,22 +139,22 @@ def _best_table(
     frame: pl.DataFrame, tables: list[Path], path: Path, report: QualityReport
 ) -> tuple[pl.DataFrame, pl.DataFrame, Profiles]:
     """Return the jobs with `steps_per_s`, the table that reproduces the file's durations best, and all of it."""
-    found: list[tuple[float, Path, pl.DataFrame, pl.DataFrame, pl.DataFrame]] = []
+    found: list[tuple[float, Path, pl.DataFrame, pl.DataFrame, Profiles]] = []
     for table in tables:
-        throughputs = read_throughputs(table)
-        speeds = of_gpu(throughputs, GPU, table)
-        timed = with_throughput(frame, throughputs, speeds, path, table)
+        profiles = read_profiles(table)
+        speeds = of_gpu(profiles.alone, GPU, table)
+        timed = with_throughput(frame, profiles.alone, speeds, path, table)
         ratio = timed["total_steps"] / timed["steps_per_s"] / timed["initial_duration_s"]
         off = (ratio - 1).abs().drop_nans().quantile(0.9) if ratio.len() else 0.0
-        found.append((float("inf") if off is None else off, table, timed, speeds, throughputs))
-    off, table, timed, speeds, throughputs = min(found, key=lambda entry: entry[0])
+        found.append((float("inf") if off is None else off, table, timed, speeds, profiles))
+    off, table, timed, speeds, profiles = min(found, key=lambda entry: entry[0])
     report.notes.append(f"run times from {table.name} on {GPU}")
     if off > SAME:
         report.notes.append(
             f"{table.name} is not the table of this trace: total_steps / throughput is off its durations "
             f"by {off:.0%} and more for a tenth of the jobs"
         )
-    return timed, speeds, Profiles(throughputs)
+    return timed, speeds, profiles
 
 
 def _profiled_s(frame: pl.DataFrame, speeds: pl.DataFrame) -> pl.Series:

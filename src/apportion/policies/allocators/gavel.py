@@ -25,8 +25,9 @@ from apportion.engine.layout import F8, I8
 from apportion.engine.view import Shares, View
 from apportion.model.errors import PolicyError
 from apportion.policies.allocators import gavel_programs as programs
-from apportion.policies.allocators.gavel_fifo import Drawn, fastest
+from apportion.policies.allocators.gavel_fifo import Drawn, fastest, pack
 from apportion.policies.allocators.gavel_filling import fill
+from apportion.policies.allocators.gavel_packed import deal, partners
 from apportion.policies.allocators.gavel_truthful import truthful
 from apportion.policies.parameters import at_least, one_of
 
@@ -34,6 +35,7 @@ OBJECTIVES = (
     "max-min", "makespan", "ftf", "throughput", "cost", "truthful", "fifo", "isolated", "proportional",
 )  # fmt: skip
 PROGRAMS = ("max-min", "makespan", "ftf", "throughput", "cost")
+PACKED = (*PROGRAMS, "fifo")
 
 
 @dataclass
@@ -42,7 +44,8 @@ class Gavel:
 
     Parameters
     ----------
-    objective: what is optimised. aware: no = speeds on different models are taken to be alike.
+    objective: what is optimised. aware: no = speeds on different models are taken to be alike. packed: jobs of equal
+    width may share GPUs in pairs (space sharing), at speeds that the workload's profiles give.
     filling: max-min goes on for those that can have more (water filling), which makes the answer one.
     owner: job, user or group; whose weight it is that filling shares out (the largest of its jobs' weights). inside:
     fair = an owner's weight is split over its jobs, fifo = it goes to the first that can have more.
@@ -56,6 +59,7 @@ class Gavel:
 
     objective: str = "max-min"
     aware: bool = True
+    packed: bool = False
     filling: bool = True
     owner: str = "job"
     inside: str = "fair"
@@ -67,6 +71,7 @@ class Gavel:
     released: bool = False
     seed: int = 0
     round_s: float = 360.0
+    remembers = ("_drawn", "_alone_s", "_last", "_memory")
     _drawn: Drawn = field(init=False, repr=False)
     _alone_s: dict[int, float] = field(default_factory=dict, init=False, repr=False)
     _last: dict[int, tuple[float, float]] = field(default_factory=dict, init=False, repr=False)
@@ -88,6 +93,11 @@ class Gavel:
             raise PolicyError(f"gavel: found deadlines with objective={self.objective}, expected throughput or cost")
         if self.owner != "job" and (self.objective != "max-min" or not self._fills):
             raise PolicyError(f"gavel: found owner={self.owner}, which needs objective=max-min with filling")
+        if self.packed and (self.objective not in PACKED or not self.aware or self.solver == "ecos" or self.released):
+            raise PolicyError(
+                f"gavel: found packed=yes, which needs objective={'/'.join(PACKED)}, and is neither for aware=no, "
+                "solver=ecos nor released=yes"
+            )
         self._price = _prices(self.prices)
         if self.objective == "cost" and not self._price:
             raise PolicyError("gavel: objective=cost needs prices=MODEL:USD/MODEL:USD")
@@ -102,25 +112,44 @@ class Gavel:
         """Say whether GPU models are given out in an order drawn each round: so it is for what does not know them."""
         return not self.aware or self.objective in ("isolated", "proportional")
 
+    @property
+    def packs(self) -> bool:
+        """Say whether jobs may share GPUs."""
+        return self.packed
+
     def decide(self, view: View) -> Shares:
         """Return the part of the time of each job on each GPU model."""
+        if self.packed and view.beside is None:
+            raise PolicyError("gavel: packed=yes needs the speeds of jobs that share GPUs, and this workload has none")
         if not view.jobs.size or view.capacity.sum() <= 0:
             return Shares(np.zeros(view.speed.shape))
         # columns by name, as in the released code: what a solver answers among equals hangs on it
         by_name = np.argsort([str(model) for model in view.models], kind="stable")
         share = np.zeros(view.speed.shape)
+        pairs, together = [np.zeros((0, 2), np.int64)], [np.zeros((0, by_name.size))]
         for part in range(self.parts):
             of = np.flatnonzero(view.number % self.parts == part)
             if of.size:
-                share[np.ix_(of, by_name)] = self._solve(view, of, by_name)
-        return Shares(share, only=self.objective == "fifo")
+                x = self._solve(view, of, by_name)
+                if isinstance(x, tuple):
+                    x, two, time = x
+                    pairs.append(of[two])
+                    together.append(time[:, np.argsort(by_name)])
+                share[np.ix_(of, by_name)] = x
+        only = self.objective == "fifo"
+        if not self.packed:
+            return Shares(share, only)
+        return Shares(share, only, np.concatenate(pairs), np.concatenate(together))
 
-    def _solve(self, view: View, of: I8, by_name: I8) -> F8:
+    def _solve(self, view: View, of: I8, by_name: I8) -> F8 | tuple[F8, I8, F8]:
+        """Return X, f8[jobs, models]; where jobs share GPUs also the pairs, and their parts of the time."""
         speed, capacity = view.speed[np.ix_(of, by_name)], view.capacity[by_name] / self.parts
         width, weight, number = view.gpus[of], view.weight[of], view.number[of]
         # a gang larger than all there is of a model does not run there
         speed = np.where(width[:, None] <= view.capacity[by_name], speed, 0.0)
         if self.objective == "fifo":
+            if self.packed:
+                return pack(fastest(speed, width, capacity), speed, width, *self._beside(view, of, by_name))
             if self.aware:
                 return fastest(speed, width, capacity)
             return self._drawn.parts(number, speed, width, capacity)
@@ -131,6 +160,8 @@ class Gavel:
         case = programs.Case(
             self._seen(view, speed), width, capacity, np.ones(of.size), weight, ecos=self.solver == "ecos"
         )
+        if self.packed:
+            return self._in_pairs(view, of, by_name, case)
         found = self._optimum(view, of, case, by_name)
         if found is None:
             return programs.even(width, capacity)
@@ -160,7 +191,7 @@ class Gavel:
     def _max_min(self, view: View, of: I8, case: programs.Case) -> F8 | None:
         if case.ecos:
             return programs.max_min(case)
-        owner = {"job": np.zeros(of.size, np.int64), "user": view.user[of], "group": view.group[of]}[self.owner]
+        owner = self._owner(view, of)
         alike = np.column_stack([case.speed, case.width, case.weight, owner])
         if self.inside == "fifo":
             alike = np.column_stack([alike, np.arange(of.size)])
@@ -181,9 +212,51 @@ class Gavel:
             x = programs.max_min(small)
         return None if x is None else x[back.ravel()]
 
+    def _in_pairs(self, view: View, of: I8, by_name: I8, case: programs.Case) -> F8 | tuple[F8, I8, F8]:
+        """Solve with a variable for every job and every kind of job that may be beside it."""
+        kind, beside = self._beside(view, of, by_name)
+        owner = self._owner(view, of)
+        alike = np.column_stack([kind, case.speed, case.width, case.weight, owner])
+        if self.objective != "max-min" or self.inside == "fifo":
+            alike = np.column_stack([alike, np.arange(of.size)])
+        _, first, back, count = np.unique(alike, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        back = back.ravel()
+        if self.objective != "max-min":
+            first = back = np.arange(of.size)
+        rows, width = count.astype(np.float64), case.width[first]
+        speed, ways, partner = partners(kind[first], rows, width, beside, case.speed[first])
+        wide = replace(
+            case,
+            speed=np.hstack([case.speed[first], speed]),
+            width=width,
+            weight=case.weight[first],
+            count=rows,
+            ways=ways,
+        )
+        if self.objective != "max-min":
+            x = self._optimum(view, of, wide, by_name)
+        elif self._fills:
+            x = fill(wide, None if self.owner == "job" else owner[first], self.inside == "fifo")
+        else:
+            x = programs.max_min(wide)
+        if x is None:
+            return programs.even(case.width, case.capacity)
+        models = case.capacity.size
+        x = np.where(wide.speed > 0, x, 0.0)[back]
+        return (x[:, :models], *deal(x[:, models:], kind, partner[back], models))
+
+    def _owner(self, view: View, of: I8) -> I8:
+        return {"job": np.zeros(of.size, np.int64), "user": view.user[of], "group": view.group[of]}[self.owner]
+
+    def _beside(self, view: View, of: I8, by_name: I8) -> tuple[I8, F8]:
+        """Return the kind of each job, from 0 on, and speeds of kinds beside kinds."""
+        assert view.kind is not None and view.beside is not None
+        kinds, kind = np.unique(view.kind[of], return_inverse=True)
+        return kind, view.beside[np.ix_(kinds, kinds, by_name, np.arange(2))]
+
     def _finish_time(self, view: View, of: I8, case: programs.Case) -> F8 | None:
         """Keep what each job would have needed alone with an even part, which changes as jobs come and go."""
-        alone = (case.speed * programs.even(case.width, case.capacity)).sum(axis=1)
+        alone = (case.speed[:, : case.capacity.size] * programs.even(case.width, case.capacity)).sum(axis=1)
         left, alone_s = view.left[of], np.zeros(of.size)
         for i, n in enumerate(view.number[of].tolist()):
             if n in self._last:

@@ -28,6 +28,39 @@ def fastest(speed: F8, width: F8, capacity: F8) -> F8:
     return x
 
 
+def pack(x: F8, speed: F8, width: F8, kind: I8, beside: F8, pays: float = 1.5) -> tuple[F8, I8, F8]:
+    """Let those at the head of the queue share the GPUs of jobs that run, while their speeds over those alone sum to
+    more than `pays`; the first that finds nobody holds up all behind it.
+
+    Parameters
+    ----------
+    x: f8[jobs, models], 1 where a job runs. kind: i8[jobs]. beside: f8[kinds, kinds, models, 2].
+
+    Returns
+    -------
+    (f8[jobs, models] of those that stay alone; i8[pairs, 2], the lower first; f8[pairs, models]).
+    """
+    alone = {int(i): int(m) for i, m in zip(*np.nonzero(x))}
+    pairs: list[tuple[int, int]] = []
+    models: list[int] = []
+    for job in np.flatnonzero(x.sum(axis=1) == 0).tolist():
+        gains = {}
+        for other, m in alone.items():
+            own, others = beside[kind[job], kind[other], m]
+            if width[other] == width[job] and own > 0 and others > 0 and speed[job, m] > 0:
+                gains[other] = own / speed[job, m] + others / speed[other, m]
+        best = max(gains, key=lambda other: gains[other], default=-1)
+        if best < 0 or gains[best] <= pays:
+            break
+        pairs.append((min(job, best), max(job, best)))
+        models.append(alone.pop(best))
+    left, together = np.zeros(x.shape), np.zeros((len(pairs), x.shape[1]))
+    for job, m in alone.items():
+        left[job, m] = 1.0
+    together[np.arange(len(pairs)), models] = 1.0
+    return left, np.array(pairs, np.int64).reshape(-1, 2), together
+
+
 @dataclass
 class Drawn:
     """Give each job a model drawn from those that have room, and leave it there.

@@ -22,6 +22,28 @@ FIRST_S, LAST_S, WITHIN = 100.0, 1e6, 1.05
 
 
 @dataclass(frozen=True)
+class Ways:
+    """Ways to run beside another job on the same GPUs, which then counts half of them.
+
+    Parameters
+    ----------
+    model: i8[ways], GPU model of each. entries: (equation, job, way, factor) of equations that are 0: the time that one
+    kind of job is beside another is the time that the other is beside it. rows: how many equations there are.
+    """
+
+    model: I8
+    entries: tuple[I8, I8, I8, F8]
+    rows: int
+
+    def meet(self, program: Program, column: I8) -> None:
+        """Add the rows that say that nobody is beside nobody."""
+        row, job, way, factor = self.entries
+        models = column.shape[1] - self.model.size
+        for side in (1.0, -1.0):
+            program.add(np.zeros(self.rows), (row, column[job, models + way], side * factor))
+
+
+@dataclass(frozen=True)
 class Case:
     """What a program is about.
 
@@ -29,7 +51,8 @@ class Case:
     ----------
     speed: f8[jobs, models], T. width: f8[jobs], w. capacity: f8[models], C. count: f8[jobs], how many jobs a row stands
     for. weight: f8[jobs]. ecos: solve with ECOS. names: of the jobs, and memory: where the last solve left them; the
-    next begins there.
+    next begins there. ways: other ways to run than alone on a model; the columns of `speed` are then the models and,
+    behind them, these.
     """
 
     speed: F8
@@ -40,6 +63,13 @@ class Case:
     ecos: bool = False
     names: tuple[bytes, ...] = ()
     memory: dict[bytes, I8] = field(default_factory=dict)
+    ways: Ways | None = None
+
+    @property
+    def on(self) -> I8:
+        """Return the GPU model of each column of `speed`."""
+        alone = np.arange(self.capacity.size)
+        return alone if self.ways is None else np.concatenate([alone, self.ways.model])
 
     def begin(self, highs: Highs, levels: I8, room: I8, first: int) -> None:
         """Start where the jobs that are still there were left; X begin at column `first`."""
@@ -85,10 +115,13 @@ class Case:
 
     def room(self, program: Program, first: int = 0) -> I8:
         """Add the rows that always hold, and return their numbers: capacity by model, then time by job."""
-        jobs, models = self.speed.shape
+        jobs = self.width.size
         column = self.columns(first)
-        of_models = program.add(self.capacity, (np.arange(models)[None, :], column, (self.count * self.width)[:, None]))
+        gpus = (self.count * self.width)[:, None] * np.where(np.arange(self.on.size) < self.capacity.size, 1.0, 0.5)
+        of_models = program.add(self.capacity, (self.on[None, :], column, gpus))
         of_jobs = program.add(np.ones(jobs), (np.arange(jobs)[:, None], column, np.ones(1)))
+        if self.ways is not None:
+            self.ways.meet(program, column)
         found: I8 = np.concatenate([of_models, of_jobs])
         return found
 
@@ -96,7 +129,7 @@ class Case:
 def proportional(case: Case) -> F8:
     """Return the speed of each job when its time is spread over the models as the GPUs are."""
     part = case.capacity / max(case.width.size, 1)
-    found: F8 = (case.speed * (part / max(part.sum(), 1e-300))).sum(axis=1)
+    found: F8 = (case.speed[:, : part.size] * (part / max(part.sum(), 1e-300))).sum(axis=1)
     return found
 
 
@@ -159,7 +192,7 @@ def throughput(case: Case, price: F8, least: F8) -> F8 | None:
     jobs, models = case.speed.shape
     for bound in (least, np.zeros(jobs)):
         program = Program(jobs * models)
-        program.cost[case.columns()] = -case.count[:, None] * case.speed / price
+        program.cost[case.columns()] = -case.count[:, None] * case.speed / price[case.on]
         case.room(program)
         _at_least(program, case, bound)
         x = case.best(program)
