@@ -1,12 +1,14 @@
-"""Gavel's programs: milliseconds a solve on one core, and a run of its published traces.
+"""Allocators: milliseconds a solve of Gavel's programs on one core, and runs of published traces.
 
-Run `python -m bench.rounds`; where cvxpy is installed, the same max-min program is also written in it (with ECOS), as
-the released code does.
+Run `python -m bench.rounds [solves] [parts] [gavel] [shockwave] [philly]`, all but the last by default: a month of
+Philly on 400 GPUs takes minutes. Where cvxpy is installed, the same max-min program is also written in it (with ECOS),
+as the released code does, and solved in the same run.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -85,6 +87,11 @@ def modelled(case: Case) -> Callable[[], object] | None:
     return solve
 
 
+def alike(case: Case, count: float) -> Case:
+    """Return the same jobs with more or fewer GPUs of each model."""
+    return Case(case.speed, case.width, case.capacity * count, case.count, case.weight)
+
+
 def _of_types(solve: Callable[[Case], object], case: Case) -> object:
     return solve(merged(case))
 
@@ -96,28 +103,84 @@ def solves() -> None:
     for name, solve in (("max-min", programs.max_min), ("max-min, filled", fill)):
         print(f"  {name}: 80 types of job {timed(partial(_of_types, solve, typed)):.1f}", end=", ")
         print(f"all different {timed(partial(solve, each)):.0f} from nothing, {warm(each, solve):.1f} from the last")
+    for count, much in ((2.2, "half of the jobs run all the time"), (8.0, "all of them do")):
+        print(f"  max-min, filled, {much}: {timed(partial(fill, alike(each, count))):.0f}")
     left = np.random.default_rng(2).uniform(1e3, 1e5, JOBS)
     print(f"  makespan, all different: {timed(partial(programs.makespan, each, left)):.0f}")
     other = modelled(each)
     print("  cvxpy is not installed" if other is None else f"  max-min in cvxpy with ECOS: {timed(other):.0f}")
 
 
-def runs() -> None:
-    """Print seconds of whole runs."""
-    folder = data_folder() / "gavel"
-    table = folder / "physical_cluster_throughputs.json"
-    trace = ap.load(f"gavel:{folder / 'physical_max_min_fairness.trace'}?throughputs={table}")
-    cluster = ap.parse_cluster("1x8:v100+1x16:p100+1x24:k80")
-    for policy in ("gavel", "gavel[objective=makespan]", "gavel[objective=ftf]", "gavel[objective=fifo]"):
+def parts() -> None:
+    """Print milliseconds for ten times as many jobs, dealt into parts that are solved alone (POP)."""
+    jobs = 10 * JOBS
+    whole = drawn(jobs, jobs)
+    print(f"{jobs} jobs x {MODELS} models, all different, CPU ms")
+    for count in (10, 20, 50):
+        dealt = [
+            Case(whole.speed[k::count], whole.width[k::count], whole.capacity / count, np.ones(n), np.ones(n))
+            for k, n in enumerate(len(whole.width[k::count]) for k in range(count))
+        ]
+        for name, solve in (("max-min", programs.max_min), ("max-min, filled", fill)):
+            began = time.process_time()
+            for part in dealt:
+                solve(part)
+            print(f"  {name}, in {count} parts: {1e3 * (time.process_time() - began):.0f}")
+
+
+def _runs(
+    trace: str, cluster: str, policies: tuple[str, ...], rules: str | None = None, checkpoint_cost: float = 0.0
+) -> None:
+    workload, nodes = ap.load(trace).workload, ap.parse_cluster(cluster)
+    few = workload.table.head(2)
+    for policy in policies:
+        # compiled before it is timed
+        ap.simulate(ap.Workload(few, profiles=workload.profiles), nodes, policy, rules=rules)
         began = time.process_time()
-        result = ap.simulate(trace.workload, cluster, policy, rules="gavel").summary()
-        print(f"  {policy}: {time.process_time() - began:.2f} CPU s, mean JCT {result['jct_s']['mean']:.0f} s")
+        result = ap.simulate(workload, nodes, policy, rules=rules, checkpoint_cost=checkpoint_cost).summary()
+        took, asked = time.process_time() - began, result["engine"]["decide_s"]
+        print(
+            f"  {policy}: {took:.2f} CPU s, {result['rounds']['count']} rounds, "
+            f"{1e6 * asked['median']:.0f} us a decision (median), mean JCT {result['jct_s']['mean']:.0f} s"
+        )
+
+
+def gavel() -> None:
+    """Print seconds of runs of Gavel's physical trace."""
+    folder = data_folder() / "gavel"
+    trace = folder / "physical_max_min_fairness.trace"
+    print(f"{trace.name}, 48 GPUs of 3 models")
+    policies = ("gavel", "gavel[objective=makespan]", "gavel[objective=ftf]", "gavel[objective=fifo]")
+    table = folder / "physical_cluster_throughputs.json"
+    _runs(f"gavel:{trace}?throughputs={table}", "1x8:v100+1x16:p100+1x24:k80", policies, "gavel")
+
+
+def shockwave() -> None:
+    """Print seconds of runs of Shockwave's largest trace under the rules."""
+    folder = data_folder() / "shockwave"
+    print("900 jobs of Shockwave, 256 GPUs")
+    policies = (
+        "gandiva-fair", "gavel[objective=fifo]", "gavel[objective=isolated]", "gavel[objective=proportional]",
+        "round-robin", "afs", "optimus", "themis", "shockwave",
+    )  # fmt: skip
+    trace = f"shockwave:{folder / '900_jobs.trace'}?throughputs={folder / 'wisr_throughputs.json'}"
+    _runs(trace, "pool:256", policies, "shockwave")
+
+
+def philly() -> None:
+    """Print seconds of runs of a month of Philly."""
+    print("Philly, 2017-10-09 to 2017-11-08, 50 nodes of 8 GPUs, a restart costs 30 s")
+    trace = f"philly:{data_folder() / 'philly' / 'philly.csv'}?from=2017-10-09&to=2017-11-08"
+    _runs(trace, "50x8", ("optimus", "afs", "shockwave", "gavel[objective=ftf]", "themis"), None, 30.0)
 
 
 def main() -> None:
-    """Print the tables."""
-    solves()
-    runs()
+    """Print the tables that were asked for."""
+    tables = {table.__name__: table for table in (solves, parts, gavel, shockwave, philly)}
+    for name in sys.argv[1:] or list(tables)[:-1]:
+        if name not in tables:
+            sys.exit(f"found table {name!r}, expected {', '.join(tables)}")
+        tables[name]()
 
 
 if __name__ == "__main__":

@@ -6,13 +6,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from slurm_cluster import SlurmCluster
 from worlds_live import cluster, driven, workload
 
 import apportion as ap
+from apportion.live.asked import Asked
 from apportion.live.backend import (
     JOB_COLUMNS,
     LAUNCHING,
@@ -25,9 +28,11 @@ from apportion.live.backend import (
     Observation,
     Recorder,
 )
+from apportion.live.memory import Memory
 from apportion.live.simulated import SimulatedCluster
 from apportion.live.slurm import Slurm, SlurmBackend
 from apportion.model.workload import Workload
+from apportion.policies.registry import parse_policy
 
 
 @dataclass
@@ -241,11 +246,26 @@ def test_policies_that_know_typical_tasks_agree_where_they_know_the_same(policy:
     agree(workload(4, jobs=40, at_once=True), policy)
 
 
-def agree(work: Workload, policy: str, backfill: str = "skip") -> None:
+REMEMBERING = [
+    "tiresias[thresholds=60/200,promote=2]", "srtf", "round-robin[quantum=2m]", "gandiva-fair[round=2m]",
+    "gandiva-fair[round=2m,by=user,trade=yes]", "afs", "optimus", "allox", "allox[compat=yes,round=2m]",
+    "themis[lease=2m,round=1m]", "themis[lease=2m,round=1m,form=filter]", "gavel[round=2m]",
+    "gavel[round=2m,objective=ftf]", "gavel[round=2m,objective=fifo,aware=no]", "shockwave[round=60,since=submit]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", REMEMBERING)
+def test_what_a_policy_remembers_it_knows_live_and_after_a_restart(policy: str, tmp_path: Path) -> None:
+    """After every fifth cycle another controller goes on, with a policy that has seen nothing."""
+    # an allocator gives GPUs of one model: what asks for more of it than there are gets none
+    agree(workload(2, 26, cpu_only=False, widest=8), policy, restart=5, path=str(tmp_path / "memory"))
+
+
+def agree(work: Workload, policy: str, backfill: str = "skip", restart: int = 0, path: str = ":memory:") -> None:
     """Assert that starts, places and ends are equal."""
     machine = cluster()
     expected = ap.simulate(work, machine, policy, backfill=backfill, check=True)
-    simulated = driven(work, machine, policy, {"skip": 0, "strict": 1, "easy": 2}[backfill])
+    simulated = driven(work, machine, policy, {"skip": 0, "strict": 1, "easy": 2}[backfill], restart, path)
     assert simulated.done
     names = machine.table["node"].to_list()
     ids = work.table["job_id"].to_list()
@@ -258,3 +278,15 @@ def agree(work: Workload, policy: str, backfill: str = "skip") -> None:
     assert simulated.starts == runs
     assert simulated.ended() == dict(expected.jobs.select("job_id", "end_s").iter_rows())
     assert len(runs) > len(work) or ("srtf" not in policy and "las" not in policy)
+
+
+def test_what_another_policy_remembered_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "memory"
+    work = workload(2, 12, cpu_only=False, widest=8, at_once=True)
+    driven(work, cluster(), "round-robin[quantum=2m]", path=str(path))
+    memory = Memory(path)
+    assert memory.state()["of"].startswith("round-robin[quantum=2m] ")
+    held = Asked.of(memory.state(), parse_policy("round-robin[quantum=2m]"))
+    assert np.isfinite(held.until_s)
+    assert Asked.of(memory.state(), parse_policy("round-robin[quantum=3m]")) == Asked()
+    memory.close()

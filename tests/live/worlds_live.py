@@ -38,8 +38,13 @@ def cluster(nodes: int = 4, gpus: int = 4, cpu_milli: int = 32_000, models: tupl
     return Cluster.of(pl.DataFrame(rows))
 
 
-def workload(seed: int, jobs: int = 36, gap_s: float = 40.0, at_once: bool = False, cpu_only: bool = True) -> Workload:
-    """Return gangs, fractions, jobs without GPUs, jobs short of CPU, jobs that want one model; in whole seconds."""
+def workload(
+    seed: int, jobs: int = 36, gap_s: float = 40.0, at_once: bool = False, cpu_only: bool = True, widest: int = 12
+) -> Workload:
+    """Return gangs, fractions, jobs without GPUs, jobs short of CPU, jobs that want one model; in whole seconds.
+
+    widest: most GPUs of a job. cpu_only: some ask for no GPU.
+    """
     draw = random.Random(seed)
     rows, now = [], 0.0
     for i in range(jobs):
@@ -52,7 +57,8 @@ def workload(seed: int, jobs: int = 36, gap_s: float = 40.0, at_once: bool = Fal
         if kind == "several":
             row |= {"gpus": draw.choice((2, 4))}
         elif kind == "gang":
-            row |= {"tasks": draw.choice((2, 3)), "gpus": draw.choice((1, 2, 4))}
+            tasks, gpus = draw.choice((2, 3)), draw.choice((1, 2, 4))
+            row |= {"tasks": min(tasks, widest // gpus), "gpus": gpus}
         elif kind == "fraction":
             row |= {"gpu_milli": draw.choice((200, 500, 700))}
         elif kind == "cpu":
@@ -65,11 +71,28 @@ def workload(seed: int, jobs: int = 36, gap_s: float = 40.0, at_once: bool = Fal
     return Workload.of(pl.DataFrame(rows))
 
 
-def driven(work: Workload, machine: Cluster, policy: str, backfill: int = 0) -> SimulatedCluster:
-    """Return a simulated cluster that a controller ran to its end."""
+def driven(
+    work: Workload, machine: Cluster, policy: str, backfill: int = 0, restart: int = 0, path: str = ":memory:"
+) -> SimulatedCluster:
+    """Return a simulated cluster that a controller ran to its end.
+
+    restart: after so many cycles the controller is gone and another begins with what is in its file, again and again;
+    0 = never. path: of the file.
+    """
     simulated = SimulatedCluster(work, machine)
-    memory = Memory(":memory:")
-    controller = Controller(simulated, parse_policy(policy), memory, backfill, run_times=KnownRunTimes(work))
-    drive(simulated, lambda: controller.cycle().wake_s, limit=20_000)
-    memory.close()
+
+    def begin() -> Controller:
+        return Controller(simulated, parse_policy(policy), Memory(path), backfill, run_times=KnownRunTimes(work))
+
+    controller = begin()
+
+    def cycle() -> float:
+        nonlocal controller
+        if restart and controller.cycles == restart:
+            controller.memory.close()
+            controller = begin()
+        return controller.cycle().wake_s
+
+    drive(simulated, cycle, limit=20_000)
+    controller.memory.close()
     return simulated

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import apportion as ap
+from apportion.engine.scaling import Scaling
 from apportion.engine.view import View
 from apportion.policies.allocators.allox import matched
-from apportion.policies.allocators.auction import auction
+from apportion.policies.allocators.auction import Bids, auction
 from apportion.policies.allocators.matching import match
-from apportion.policies.allocators.optimus import greedy
 from apportion.policies.allocators.tickets import entitled, fill, trade
 from apportion.policies.registry import parse_policy
 from inputs import real_data
@@ -120,8 +120,42 @@ def test_allox_leaves_running_jobs_alone_and_looks_at_the_longest_waiting() -> N
 def test_optimus_gives_each_gpu_where_it_saves_the_most_time() -> None:
     # from 1 to 2 GPUs: 100 s become 50, 30 become 15; then 50 become 33: two more for the first
     seen = view(gpus=[1, 1], least=[1, 1], most=[8, 8], remaining_s=[100.0, 30.0])
-    assert greedy(seen).tolist() == [3, 1]
+    assert ask("optimus", seen) == [3, 1]
     assert ask("optimus", replace(seen, most=np.array([2.0, 8.0]))) == [2, 2]
+
+
+MIXED = {
+    "models": ("slow", "fast"),
+    "capacity": np.array([4.0, 2.0]),
+    "capacity_gpus": 6.0,
+}
+
+
+@pytest.mark.parametrize("policy", ["afs", "optimus"])
+def test_jobs_are_sized_for_the_model_they_get(policy: str) -> None:
+    # the first is ten times as fast on the fast model, and gets it: at that speed it has the least to gain
+    seen = view(
+        gpus=[1, 1], least=[1, 1], most=[8, 8], remaining_s=[100.0, 100.0],
+        speed=np.array([[1, 10], [1, 1]], float), **MIXED,
+    )  # fmt: skip
+    decision = parse_policy(policy).order.decide(seen)  # type: ignore[union-attr]
+    assert decision.model[0] == 1
+    given = np.bincount(decision.model, decision.gpus, 2)
+    assert (given <= seen.capacity).all()
+    # no GPU is counted for who cannot have it: both models are full, or all on them are at their most
+    assert decision.gpus.sum() == 2 + 4 or decision.model.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("policy", ["afs", "optimus"])
+def test_who_is_crowded_out_takes_what_is_left_on_another_model(policy: str) -> None:
+    # all three run on the fast model only if they must: two fill it, the third finds room on the slow one
+    seen = view(gpus=[1, 1, 1], remaining_s=[30.0, 20.0, 10.0], speed=np.array([[1, 2]] * 3, float), **MIXED)
+    decision = parse_policy(policy).order.decide(seen)  # type: ignore[union-attr]
+    assert decision.gpus.tolist() == [1, 1, 1]
+    assert sorted(decision.model.tolist()) == [0, 1, 1]
+    # one that no model has GPUs for waits
+    wide = replace(seen, gpus=np.array([5.0, 1, 1]), least=np.array([5.0, 1, 1]), most=np.array([5.0, 1, 1]))
+    assert parse_policy(policy).order.decide(wide).gpus.tolist() == [0, 1, 1]  # type: ignore[union-attr]
 
 
 def test_afs_prefers_the_shorter_job_where_speed_grows_in_proportion() -> None:
@@ -131,12 +165,66 @@ def test_afs_prefers_the_shorter_job_where_speed_grows_in_proportion() -> None:
 
 
 def test_afs_gives_a_gpu_to_the_longer_job_once_the_shorter_makes_little_of_it() -> None:
-    from apportion.engine.scaling import Scaling
-
     seen = view(gpus=[1, 1], least=[1, 1], most=[8, 8], remaining_s=[100.0, 30.0])
     slow = Scaling(np.ones(2), np.array([0.0, 0.9]), {})
     # the second: p(2) = 2 / 1.9; 0.05 more is less than what a first GPU is worth
     assert ask("afs", replace(seen, scaling=slow)) == [3, 1]
+
+
+def tournament(seen: View, speed: np.ndarray) -> np.ndarray:
+    """Share GPUs out one tournament after the other, every comparison from the speeds, as the paper puts it."""
+    left, free, gpus = seen.remaining_s, seen.capacity_gpus, np.zeros(seen.jobs.size)
+
+    def p(j: int, g: float) -> float:
+        return 1.0 if g == seen.gpus[j] else float(speed[j, int(g)])
+
+    def step(j: int) -> float:
+        return float(seen.least[j]) if gpus[j] == 0 else 1.0
+
+    def beats(a: int, b: int) -> bool:
+        if gpus[a] == 0 and gpus[b] == 0:
+            return bool(left[a] / p(a, seen.least[a]) < left[b] / p(b, seen.least[b]))
+        ends = [left[j] / p(j, gpus[j]) if gpus[j] > 0 else np.inf for j in (a, b)]
+        low, high = (a, b) if ends[0] < ends[1] else (b, a)
+        now = p(high, gpus[high]) if gpus[high] > 0 else 0.0
+        then = p(high, gpus[high] + step(high))
+        gain = (p(low, gpus[low] + 1) - p(low, gpus[low])) / p(low, gpus[low])
+        return (high if (then - now) / then / step(high) > gain else low) == a
+
+    while True:
+        open_to = [j for j in range(gpus.size) if gpus[j] < seen.most[j] and step(j) <= free]
+        if not open_to:
+            return gpus
+        winner = open_to[0]
+        for j in open_to[1:]:
+            winner = j if beats(j, winner) else winner
+        free -= step(winner)
+        gpus[winner] += step(winner)
+
+
+@given(st.integers(0, 10_000), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_afs_holds_the_same_tournaments_from_what_it_keeps_of_each_job(seed: int, elastic: bool) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 25))
+    asked = rng.choice([1.0, 2.0, 4.0, 8.0], n)
+    grows = rng.random(n) < (0.6 if elastic else 0.0)
+    least = np.where(grows, rng.integers(1, 3, n), asked).astype(float)
+    most = np.where(grows, least + rng.integers(1, 8, n), asked)
+    scaling = Scaling(asked, rng.choice([0.0, 0.1, 0.5], n), {})
+    left = rng.integers(1, 8, n) * 10.0
+    seen = view(
+        gpus=asked, least=least, most=most, remaining_s=left, capacity_gpus=24.0, capacity=[24.0], scaling=scaling
+    )
+    assert ask("afs", seen) == tournament(seen, scaling.table(seen.jobs, np.arange(26.0))).tolist()
+
+
+def test_a_job_of_fixed_size_has_its_whole_gang_as_the_first_step_of_optimus() -> None:
+    # in the order of submission: the gang of three, then one GPU for the first of those that grow
+    fixed = view(gpus=[3, 1, 1], least=[3, 1, 1], most=[3, 4, 4], capacity_gpus=4.0, capacity=[4.0])
+    assert ask("optimus", fixed) == [3, 1, 0]
+    # a gang that does not fit leaves its GPUs to those after it
+    assert ask("optimus", replace(fixed, capacity_gpus=2.0, capacity=np.array([2.0]))) == [0, 1, 1]
 
 
 def plainly(values: list[list[float]], offer: int) -> float:
@@ -155,8 +243,9 @@ BIDS = st.lists(st.lists(st.floats(0.1, 5), min_size=2, max_size=4), min_size=1,
 @settings(deadline=None)
 @given(BIDS, st.integers(0, 6))
 def test_an_auction_is_proportionally_fair_and_winners_pay(bids: list[list[float]], offer: int) -> None:
-    sizes = [np.arange(1, len(bid)) for bid in bids]
-    won, keeps = auction([np.array(bid) for bid in bids], sizes, offer)
+    options = np.array([len(bid) for bid in bids])
+    sizes = np.concatenate([np.arange(n) for n in options])
+    won, keeps = auction(Bids(options, sizes, np.concatenate(bids)), offer)
     assert won.sum() <= offer
     value = [bid[g] for bid, g in zip(bids, won)]
     assert np.prod(value) == pytest.approx(plainly(bids, offer))

@@ -245,4 +245,4 @@ SAMPLES: dict[str, Sample] = {
         2,
     ),
 }
-"""Format name -> its sample; `synthetic` reads no file."""
+"""Format name -> its sample; `synthetic` and `gavel-jobs` read no jobs."""

@@ -11,7 +11,7 @@ from samples import THROUGHPUTS
 from apportion.traces.gavel import looks_like_gavel
 from apportion.traces.registry import recognise
 from apportion.traces.shockwave import looks_like_shockwave
-from apportion.traces.throughputs import read_throughputs
+from apportion.traces.throughputs import read_profiles, read_throughputs
 from inputs import real_data
 
 LM = "LM (batch size 10)\tpython3 main.py --data %s/wikitext2\tlanguage_modeling\t--steps\t1"
@@ -115,12 +115,30 @@ def test_another_number_of_columns_is_named(tmp_path: Path) -> None:
         ("""{"v100": {"('LM', 1)": {"null": NaN}}}""", "without a throughput"),
         ("""{"v100": {"('LM', 1)": {"null": -1}}}""", "without a throughput"),
         ('{"v100":' * 100_000, "not JSON"),
+        ("""{"v100": {"('LM', 1)": {"null": 1, "('LM', 1)": [1]}}}""", "beside"),
+        ("""{"v100": {"('LM', 1)": {"null": 1, "('LM', 1)": [1, -1]}}}""", "without two throughputs"),
+        ("""{"v100": {"('LM', 1)": {"null": 1, "LM": [1, 1]}}}""", "beside 'LM' without two"),
     ],
 )
 def test_malformed_tables_are_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path, f"{LM}\t4000\t1\t1\t-1\t0", table=text)
     found = refusal("gavel", path)
     assert "simulation_throughputs.json" in found and message in found
+
+
+def test_pairs_of_equal_width_are_read(tmp_path: Path) -> None:
+    table = tmp_path / "table.json"
+    table.write_text(
+        """{"v100": {"('a', 1)": {"null": 9, "('b', 1)": [5, 3], "('b', 2)": [1, 1]}, "('b', 1)": {"null": 4}},
+        "k80": {"('a', 1)": {"null": 2, "('a', 1)": [0, 0]}}}"""
+    )
+    found = read_profiles(table)
+    assert found.pairs.rows() == [("v100", "a", "b", 1, 5.0, 3.0), ("k80", "a", "a", 1, 0.0, 0.0)]
+    kind, speed = found.beside(["a", "b", "a"], [1, 1, 2], ["V100", None])
+    assert kind.tolist() == [0, 1, 2]
+    assert speed[0, 1].tolist() == [[5.0, 3.0], [0.0, 0.0]]
+    assert speed[1, 0].tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert speed[2].max() == 0.0
 
 
 def test_a_table_that_is_no_text_is_one_line(tmp_path: Path) -> None:

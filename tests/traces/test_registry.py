@@ -25,7 +25,7 @@ def spec(name: str, folder: Path) -> str:
 
 
 def test_every_format_has_a_sample_and_says_what_it_is() -> None:
-    assert set(SAMPLES) | {"synthetic"} == set(FORMATS)
+    assert set(SAMPLES) | {"synthetic", "gavel-jobs"} == set(FORMATS)
     for fmt in all_formats():
         assert fmt.title and fmt.paper and fmt.source and fmt.licence, fmt.name
         assert fmt.example.startswith(f"{fmt.name}:"), fmt.name

@@ -46,18 +46,22 @@ class Company:
     def __post_init__(self) -> None:
         self.since_s = np.zeros(self.held.size)
 
-    def is_guest(self, job: int) -> bool:
-        """Say whether a job runs on the GPUs of another one."""
-        return job in self._host
+    def guests(self, jobs: I8) -> npt.NDArray[np.bool_]:
+        """Say who of these runs on the GPUs of another one."""
+        return np.isin(jobs, list(self._host)) if self._host else np.zeros(jobs.size, bool)
 
-    def other(self, job: int) -> int:
-        """Return the job with which one shares its GPUs, -1 = none."""
-        return self._guest.get(job, self._host.get(job, -1))
+    def others(self, jobs: I8) -> I8:
+        """Return the job with which each shares its GPUs, -1 = none."""
+        found = np.full(jobs.size, -1)
+        if self._host:
+            both = self._guest | self._host
+            found[:] = [both.get(j, -1) for j in jobs.tolist()]
+        return found
 
-    def part(self, engine: Engine, credit: Callable[[int, int, float], None]) -> None:
+    def part(self, engine: Engine, credit: Callable[[I8, I8, float], None]) -> None:
         """Where one of a pair ended, let the other go on alone.
 
-        credit: told (job, other, now) of what a job received.
+        credit: told (jobs, others, now) of what they received.
         """
         now = engine.number("now")
         for host, guest in list(self._guest.items()):
@@ -68,7 +72,7 @@ class Company:
             if any(here):
                 # a pair is only known while both are there: what they had together goes to the one that stays
                 stays = host if here[0] else guest
-                credit(stays, -1, now)
+                credit(np.array([stays]), np.array([-1]), now)
                 rate = self.speeds.relative(stays, int(self.speeds.held[stays]))
                 self._again(engine, stays, -1 if here[0] else self._run[host], rate)
                 self.since_s[stays] = now

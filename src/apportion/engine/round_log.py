@@ -73,7 +73,7 @@ class RoundLog:
         if self._rows > KEPT:
             self.kept_until = len(self.starts) if self.kept_until is None else self.kept_until
             return
-        share, owed = shares.share.astype(np.float32), deficit.astype(np.float32)
+        share, owed = shares.whole.astype(np.float32), deficit.astype(np.float32)
         self.given.append(Given(len(self.starts), jobs.astype(np.int32), share, owed, shares.only))
 
     def round(self, now_s: float, missed: I8) -> None:

@@ -151,16 +151,15 @@ class Rounds:
 
     def _turns_due(self, view: View) -> bool:
         """Note what those that ran received since the last round; say whether others are there now."""
-        for j, ran in zip(view.jobs.tolist(), view.running.tolist(), strict=True):
-            if ran and not self.company.is_guest(j):
-                self._credit(j, self.company.other(j), view.now_s)
+        ran = view.running & ~self.company.guests(view.jobs)
+        self._credit(view.jobs[ran], self.company.others(view.jobs[ran]), view.now_s)
         return not np.array_equal(view.jobs, self._shared)
 
-    def _credit(self, job: int, beside: int, now_s: float) -> None:
-        """Note that a job ran up to now, alone or with another one."""
+    def _credit(self, jobs: I8, beside: I8, now_s: float) -> None:
+        """Note that jobs ran up to now, alone (-1) or with another one."""
         if self._turns is not None:
-            since = max(self._last_s, self.company.since_s[job])
-            self._turns.credit(job, max(int(self.speeds.held[job]), 0), now_s - since, beside)
+            since = np.maximum(self._last_s, self.company.since_s[jobs])
+            self._turns.credit(jobs, np.maximum(self.speeds.held[jobs], 0), now_s - since, beside)
 
     def apply(self, engine: Engine, view: View, decision: Decision) -> None:
         """Suspend, resize and start; then set the time of the next round."""

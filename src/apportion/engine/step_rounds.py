@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from apportion.engine import loop
 from apportion.engine.adapting import Batches
@@ -17,23 +18,41 @@ from apportion.engine.speeds import Speeds
 from apportion.engine.turns import Turns
 from apportion.engine.view import Decides, Decision, View
 
+Bools = npt.NDArray[np.bool_]
+
 FULL_S = 5.0
 """A round is nearly full when it lasts at most so much less than it could."""
 
 
-@dataclass
-class Turn:
-    """What a job does in a round: GPU model, the other job on its GPUs (-1 = none) and whether it is the other's guest,
-    steps, when it is done with them, whether it then ends."""
+@dataclass(frozen=True)
+class Doing:
+    """What jobs do in a round, an entry a job, in the order in which they were taken.
 
-    model: int
-    beside: int
-    guest: bool
-    steps: float
-    end_s: float
-    over: bool
-    failed: bool
-    seconds: float
+    Parameters
+    ----------
+    job: i8, row. model: i8. beside: i8, the other job on its GPUs, -1 = none. guest: whether the GPUs are the other's.
+    steps: f8. end_s: f8, when it is done with them. over: whether it then ends. failed: whether nothing comes of it.
+    seconds: f8, that it runs.
+    """
+
+    job: I8
+    model: I8
+    beside: I8
+    guest: Bools
+    steps: F8
+    end_s: F8
+    over: Bools
+    failed: Bools
+    seconds: F8
+
+    def only(self, some: Bools | I8) -> Doing:
+        """Return some of the entries."""
+        return Doing(*(getattr(self, one.name)[some] for one in fields(self)))
+
+
+def _nothing() -> Doing:
+    none, number, no = np.zeros(0), np.zeros(0, np.int64), np.zeros(0, bool)
+    return Doing(number, number, number, no, none, none, no, no, none)
 
 
 @dataclass
@@ -69,10 +88,11 @@ class StepRounds:
         self._total = self.speeds.units.copy()
         self._ran = np.zeros(count)
         self._failures = np.zeros(count, np.int64)
-        self._now: dict[int, Turn] = {}
+        self._now = _nothing()
         self._beside = np.full(count, -1)
-        self._nothing = -1
-        self._before: set[int] = set()
+        self._task = -1
+        self._ran_before = np.zeros(count, bool)
+        self._at = np.full(count, -1)
         self._last_end = 0.0
         self._seen = 0
 
@@ -103,34 +123,33 @@ class StepRounds:
 
     def _settle(self, engine: Engine) -> None:
         """Count what was done in the round that is over."""
-        if not self._now:
+        if not self._now.job.size:
             return
         # the jobs that were last come first, as in the released code, where it is a heap
-        for job, turn in sorted(self._now.items(), key=lambda item: (-item[1].end_s, item[0])):
-            self._ran[job] += turn.seconds
-            if turn.failed:
-                # that a pair failed is held against neither
-                self._failures[job] += turn.beside < 0
-                self.turns.due = True
+        now = self._now.only(np.lexsort((self._now.job, -self._now.end_s)))
+        self._ran[now.job] += now.seconds
+        alone = now.beside < 0
+        # that a pair failed is held against neither, nor does it count for them when it did not
+        self._failures[now.job[now.failed & alone]] += 1
+        self._failures[now.job[~now.failed & alone]] = 0
+        well = now.only(~now.failed)
+        self._done[well.job] += well.steps
+        own = well.only(~well.guest)
+        self.turns.credit(own.job, own.model, own.seconds, own.beside)
+        self.turns.due |= bool((now.failed | now.over).any())
+        if self.batches is not None:
+            for job in now.job[now.failed | ~now.over].tolist():
                 self._change(job)
-                if self._failures[job] >= self.rules.failures:
-                    if self._done[job] < self._total[job]:
-                        # else nothing was left to do, after a change of the batch size
-                        self.log.given_up.append(job)
-                    loop.end_at(engine.root, job, turn.end_s)
-                continue
-            if turn.beside < 0:
-                self._failures[job] = 0
-            self._done[job] += turn.steps
-            if not turn.guest:
-                self.turns.credit(job, turn.model, turn.seconds, turn.beside)
-            if turn.over:
-                self.turns.due = True
-            else:
-                self._change(job)
+        for i in np.flatnonzero(now.failed & (self._failures[now.job] >= self.rules.failures)):
+            job = int(now.job[i])
+            if self._done[job] < self._total[job]:
+                # else nothing was left to do, after a change of the batch size
+                self.log.given_up.append(job)
+            loop.end_at(engine.root, job, now.end_s[i])
         self._last_end = engine.number("now")
-        self._before = set(self._now)
-        self._now = {}
+        self._ran_before[:] = False
+        self._ran_before[now.job] = True
+        self._now = _nothing()
 
     def _change(self, job: int) -> None:
         if self.batches is None:
@@ -166,104 +185,97 @@ class StepRounds:
         return view if self.batches is None else replace(view, epoch=self.batches.epochs_done(active, done))
 
     def _begin(self, engine: Engine, active: I8, picked: list[tuple[int, int, int]], now: float) -> None:
-        for i, k, model in picked:
-            job = int(active[i])
-            if k < 0:
-                self._now[job] = self._turn(job, model, now)
-            else:
-                self._pair(job, int(active[k]), model, now)
-        chosen = list(self._now)
-        self._carry_out(engine, active, now)
-        self.log.round(now, np.array([job for job in chosen if job not in self._now], np.int64))
-        for job, turn in self._now.items():
-            self._busy[turn.model] += 0.0 if turn.guest else turn.seconds * self.speeds.gpus[job]
-        if self._now:
-            engine.root["round_at"] = max(turn.end_s for turn in self._now.values())
+        table = np.array(picked, np.int64).reshape(-1, 3)
+        own, other, model = active[table[:, 0]], np.where(table[:, 1] < 0, -1, active[table[:, 1]]), table[:, 2]
+        chosen = self._turns_of(own, other, model, now)
+        self._carry_out(engine, active, chosen, now)
+        there = engine.arrays["jobs"]["state"][chosen.job] == RUNNING
+        self._now = chosen.only(there)
+        self.log.round(now, chosen.job[~there])
+        busy = self._now.only(~self._now.guest)
+        np.add.at(self._busy, busy.model, busy.seconds * self.speeds.gpus[busy.job])
+        if busy.job.size:
+            engine.root["round_at"] = busy.end_s.max()
         else:
             arrived = int(engine.number("arrived"))
             submit = engine.arrays["jobs"]["submit"]
             engine.root["round_at"] = submit[arrived] if arrived < submit.size else now + self.rules.round_s
 
-    def _turn(self, job: int, model: int, now: float) -> Turn:
-        rules, speed = self.rules, self.speeds.speed[job, model]
-        steps = min(float(int(speed * rules.round_s)), self._total[job] - self._done[job])
-        end = max(now, now + steps / speed)
+    def _turns_of(self, own: I8, other: I8, model: I8, now: float) -> Doing:
+        """Return what these jobs, some of them with another one beside them, do in the round."""
+        rules, pairs = self.rules, np.flatnonzero(other >= 0)
+        # a guest stands behind its host
+        place = np.arange(own.size) + np.cumsum(other >= 0) - (other >= 0)
+        job, on, beside = (np.zeros(own.size + pairs.size, np.int64) for _ in range(3))
+        guest = np.ones(job.size, bool)
+        guest[place] = False
+        job[place], on[place], beside[place] = own, model, other
+        behind = place[pairs] + 1
+        job[behind], on[behind], beside[behind] = other[pairs], model[pairs], own[pairs]
+        speed = self.speeds.speed[job, on]
+        if pairs.size and self.speeds.kind is not None and self.speeds.beside is not None:
+            both = self.speeds.beside[self.speeds.kind[own[pairs]], self.speeds.kind[other[pairs]], model[pairs]]
+            speed[place[pairs]], speed[behind] = both[:, 0], both[:, 1]
+        steps = np.minimum(np.floor(speed * rules.round_s), self._total[job] - self._done[job])
+        end = np.maximum(now, now + steps / speed)
+        # both of a pair are done with the round when the later one is
+        end[place[pairs]] = end[behind] = np.maximum(end[place[pairs]], end[behind])
         seconds = end - self._last_end
-        cold = bool(self.log.starts) and job not in self._before and rules.restart_s > 0
-        if cold and seconds > max(rules.round_s - FULL_S, 0):
-            part = (seconds - rules.restart_s) / seconds
-            seconds -= rules.restart_s
-            steps = float(int(steps * part))
-        failed = steps <= 0 and seconds <= 0
+        if rules.restart_s > 0 and self.log.starts:
+            cold = ~self._ran_before[job] & (seconds > max(rules.round_s - FULL_S, 0))
+            part = np.where(cold, (seconds - rules.restart_s) / np.maximum(seconds, 1e-300), 1.0)
+            seconds = np.where(cold, seconds - rules.restart_s, seconds)
+            steps = np.where(cold, np.floor(steps * part), steps)
         if rules.each_gpu:
-            failed = steps < max(self.speeds.gpus[job], 1) or seconds <= 0
-        late = (
-            self._ran[job] + seconds > int(self.work_s[job] * rules.overtime) if np.isfinite(rules.overtime) else False
-        )
-        over = not failed and (self._total[job] - (self._done[job] + steps) <= 0 or late)
-        return Turn(model, -1, False, steps, end, over, failed, seconds)
+            # a last part of a step is enough for a single GPU
+            gpus = self.speeds.gpus[job]
+            failed = np.where(gpus > 1, steps < gpus, steps <= 0) | (seconds <= 0)
+        else:
+            failed = (steps <= 0) & (seconds <= 0)
+        failed[place[pairs]] |= failed[behind]
+        failed[behind] = failed[place[pairs]]
+        late = np.zeros(job.size, bool)
+        if np.isfinite(rules.overtime):
+            late = self._ran[job] + seconds > np.floor(self.work_s[job] * rules.overtime)
+        over = ~failed & ((self._total[job] - (self._done[job] + steps) <= 0) | late)
+        return Doing(job, on, beside, guest, steps, end, over, failed, seconds)
 
-    def _pair(self, host: int, guest: int, model: int, now: float) -> None:
-        """Let two jobs share their GPUs for the round; both are done with it when the later one is."""
-        assert self.speeds.kind is not None and self.speeds.beside is not None
-        jobs = (host, guest)
-        speed = self.speeds.beside[self.speeds.kind[host], self.speeds.kind[guest], model]
-        steps = [
-            min(float(int(speed[n] * self.rules.round_s)), self._total[job] - self._done[job])
-            for n, job in enumerate(jobs)
-        ]
-        end = max(now, *(now + steps[n] / speed[n] for n in (0, 1)))
-        seconds = end - self._last_end
-        failed = seconds <= 0 or min(steps) < (max(self.speeds.gpus[host], 1) if self.rules.each_gpu else 1)
-        for n, job in enumerate(jobs):
-            over = not failed and self._total[job] - (self._done[job] + steps[n]) <= 0
-            self._now[job] = Turn(model, jobs[1 - n], n == 1, steps[n], end, over, failed, seconds)
-
-    def _carry_out(self, engine: Engine, active: I8, now: float) -> None:
+    def _carry_out(self, engine: Engine, active: I8, chosen: Doing, now: float) -> None:
         """Stop and start what changed; what does not fit on the nodes waits."""
-        running = engine.arrays["jobs"]["state"][active] == RUNNING
+        running = active[engine.arrays["jobs"]["state"][active] == RUNNING]
         held = self.speeds.held
-        stay = {
-            j
-            for j in active[running].tolist()
-            if j in self._now and held[j] == self._now[j].model and self._beside[j] == self._now[j].beside
-        }
-        stopped = np.array([j for j in active[running].tolist() if j not in stay], np.int64)
-        guests = [j for j, turn in self._now.items() if turn.guest and j not in stay]
-        started = np.array([j for j, turn in self._now.items() if not turn.guest and j not in stay], np.int64)
-        kinds = np.array([self.classes.of(engine, int(j), self._now[int(j)].model) for j in started], np.int64)
-        ends = np.array([self._now[int(j)].end_s if self._now[int(j)].over else np.inf for j in started], np.float64)
-        at = 0
+        self._at[chosen.job] = np.arange(chosen.job.size)
+        at = self._at[running]
+        stays = (at >= 0) & (held[running] == chosen.model[at]) & (self._beside[running] == chosen.beside[at])
+        stopped, stay = running[~stays], at[stays]
+        self._at[chosen.job] = -1
+        new = np.ones(chosen.job.size, bool)
+        new[stay] = False
+        first, behind = chosen.only(new & ~chosen.guest), chosen.only(new & chosen.guest)
+        kinds = np.array(
+            [self.classes.of(engine, j, m) for j, m in zip(first.job.tolist(), first.model.tolist())], np.int64
+        )
+        ends, done = np.where(first.over, first.end_s, np.inf), 0
         while True:
-            at += loop.carry_out(engine.root, stopped, started[at:], kinds[at:], ends[at:])
+            done += loop.carry_out(engine.root, stopped, first.job[done:], kinds[done:], ends[done:])
             stopped = stopped[:0]
-            if at >= started.size:
+            if done >= first.job.size:
                 break
             engine.grow()
-        for job, end in zip(started.tolist(), ends.tolist(), strict=True):
-            turn = self._now[job]
-            if end < 0:
-                del self._now[job]
-                self._now.pop(turn.beside, None)
-            else:
-                held[job], self._beside[job] = turn.model, turn.beside
-                self.sizes.append(self.speeds.gpus[job])
-        for job in guests:
-            if job in self._now:
-                self._join(engine, job)
-        for job in stay:
-            turn = self._now[job]
-            if turn.over:
-                while not loop.end_at(engine.root, job, turn.end_s):
-                    engine.grow()
+        began = first.only(ends >= 0)
+        held[began.job], self._beside[began.job] = began.model, began.beside
+        self.sizes += self.speeds.gpus[began.job].tolist()
+        for i in np.flatnonzero(np.isin(behind.beside, began.job)):
+            self._join(engine, int(behind.job[i]), int(behind.beside[i]), behind.end_s[i] if behind.over[i] else np.inf)
+            held[behind.job[i]], self._beside[behind.job[i]] = behind.model[i], behind.beside[i]
+        for i in stay[chosen.over[stay]]:
+            while not loop.end_at(engine.root, int(chosen.job[i]), chosen.end_s[i]):
+                engine.grow()
 
-    def _join(self, engine: Engine, guest: int) -> None:
-        turn, table = self._now[guest], engine.arrays["jobs"]
-        if self._nothing < 0:
-            self._nothing = self.classes.nothing(engine)
-        table["remaining"][guest] = (turn.end_s if turn.over else np.inf) - engine.number("now")
-        while not loop.join(engine.root, guest, turn.beside, self._nothing):
+    def _join(self, engine: Engine, guest: int, host: int, end_s: float) -> None:
+        if self._task < 0:
+            self._task = self.classes.nothing(engine)
+        engine.arrays["jobs"]["remaining"][guest] = end_s - engine.number("now")
+        while not loop.join(engine.root, guest, host, self._task):
             engine.grow()
-            table = engine.arrays["jobs"]
-        self.speeds.held[guest], self._beside[guest] = turn.model, turn.beside
         self.sizes.append(0.0)

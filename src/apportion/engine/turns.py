@@ -84,14 +84,16 @@ class Turns:
         self.share[active] = answer.share
         self.due = False
 
-    def credit(self, job: int, model: int, seconds: float, beside: int = -1) -> None:
-        """Note that a job ran so long, alone or beside another one."""
-        if beside < 0:
-            self.received[job, model] += seconds
-        else:
-            older, younger = np.array([min(job, beside)]), np.array([max(job, beside)])
-            self.pairs.received[self.pairs.find(older, younger), model] += seconds
-        self._total[model] += seconds
+    def credit(self, job: I8, model: I8, seconds: F8, beside: I8) -> None:
+        """Note that jobs ran so long, alone (-1) or beside another one; i8, i8, f8, i8."""
+        alone = beside < 0
+        self.received[job[alone], model[alone]] += seconds[alone]
+        if not alone.all():
+            one, other = job[~alone], beside[~alone]
+            at = self.pairs.find(np.minimum(one, other), np.maximum(one, other))
+            self.pairs.received[at, model[~alone]] += seconds[~alone]
+        # one after the other: in this order the sum has the digits of the released code
+        np.add.at(self._total, model, seconds)
 
     def meet(self, active: I8, width: F8) -> None:
         """Let those that are there now be paired; active: i8, ascending rows; width: f8[active], GPUs."""

@@ -72,6 +72,7 @@ def assemble(
         places.drop_nulls("node"),
         frozenset(nodes.filter(~pl.col("open"))["node"]),
         memory.served(),
+        memory.state(),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import polars as pl
 
 from apportion.live import backend as seen
 from apportion.live.aside import Aside
+from apportion.live.asked import Asked, last_order, who
 from apportion.live.assemble import assemble
 from apportion.live.backend import Backend, BackendError, Launch, Observation, Refusal
 from apportion.live.decide import Decisions, SituationError, decide
@@ -106,10 +107,13 @@ class Controller:
     _learnt: Marks | None = None
     """The last observation that was learnt."""
     _aside: Aside = field(default_factory=Aside)
-    _round_at: float = -np.inf
-    """When an allocator is asked again."""
+    _asked: Asked = field(init=False)
     _quiet: tuple[tuple[Any, ...], float, float] | None = None
     """What was so when the policy last wanted nothing, from when on, and until when that holds."""
+
+    def __post_init__(self) -> None:
+        self._asked = Asked.of(self.memory.state(), self.policy)
+        self._order = last_order(self.memory)
 
     def cycle(self) -> Cycle:
         """Observe, decide and act once.
@@ -176,8 +180,8 @@ class Controller:
         if isinstance(self.policy.order, Allocator):
             if situation.jobs.height == situation.count(ENDED):
                 return Decisions((), ())  # its next round follows the next arrival
-            if self._round_at - self.policy.order.round_s <= situation.now_s < self._round_at:
-                return Decisions((), (), self._round_at)
+            if self._asked.holds(situation, self.policy.order):
+                return Decisions((), (), self._asked.until_s)
         for _ in range(len(situation.cluster) + len(self._promised) + 1):
             try:
                 decisions = decide(situation, self.policy, backfill=self.backfill, seed=self.seed)
@@ -186,7 +190,7 @@ class Controller:
                 self._promised.pop(error.job_id, None)
                 continue
             if isinstance(self.policy.order, Allocator):
-                self._round_at = decisions.wake_s
+                self._asked = Asked(situation.now_s, decisions.wake_s, who(situation))
             return decisions
         raise BackendError("no node is as it should be")
 
@@ -211,6 +215,9 @@ class Controller:
             self._aside.forget(_states(jobs, pl.col("job_id").is_in(self._aside.jobs)))
         self._aside.note(telling.refused, [launch.job_id for launch in launches], now)
         self.memory.log(self._only_watched(telling.entries) if self.watching else telling.entries)
+        # after it was told: killed in between, the policy is asked again and not taken to have got what it wanted
+        if decisions.state:
+            self.memory.keep(decisions.state | {"asked": astuple(self._asked)})
         cycle = Cycle(
             self.cycles,
             now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from apportion.engine.encode import Encoded, encode
 from apportion.engine.layout import DONE, F8, PAUSE, ROUND
 from apportion.engine.plan import KEY_NONE, OrderPlan, Settings
 from apportion.engine.restore import Held, restore
-from apportion.engine.rounds import Rounds
 from apportion.engine.run import Engine, Times
+from apportion.live.recall import LiveRounds, State, recall_allocator, stand_again, state_of
 from apportion.live.situation import ENDED, RUNNING, Situation
 from apportion.model.errors import ApportionError
 from apportion.model.workload import Workload
@@ -45,12 +45,14 @@ class Decisions:
     Parameters
     ----------
     stops: running jobs to suspend, in order. starts: pending jobs to start once those are gone, in order.
-    wake_s: when the policy wants to be asked again even if nothing happens (inf = not).
+    wake_s: when the policy wants to be asked again even if nothing happens (inf = not). state: what it has to remember
+    until then, {} = nothing.
     """
 
     stops: tuple[str, ...]
     starts: tuple[Start, ...]
     wake_s: float = np.inf
+    state: State = field(default_factory=dict, repr=False)
 
 
 def decide(situation: Situation, policy: Policy, *, backfill: int = 0, seed: int = 0) -> Decisions:
@@ -61,8 +63,8 @@ def decide(situation: Situation, policy: Policy, *, backfill: int = 0, seed: int
     SituationError: the places of a running job are not free.
     """
     engine, encoded = resume(situation, policy, backfill=backfill, seed=seed, until_s=situation.now_s)
-    finish(engine, encoded, policy, situation)
-    return _decisions(engine, situation)
+    rounds = finish(engine, encoded, policy, situation)
+    return replace(_decisions(engine, situation), state=state_of(engine, rounds, policy, situation))
 
 
 def resume(
@@ -116,6 +118,7 @@ def stand(
     if bad >= 0:
         name = str(situation.jobs["job_id"][bad])
         raise SituationError(name, f"job {name} runs where its nodes do not have that much free")
+    stand_again(engine, policy, situation)
     return engine
 
 
@@ -132,23 +135,25 @@ def finish(
     policy: Policy,
     situation: Situation,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Run the engine on to its end."""
+) -> LiveRounds | None:
+    """Run the engine on to its end; return the rounds of an allocator."""
     rounds = None
     if isinstance(policy.order, Allocator):
-        rounds = rounds_of(encoded, policy.order, situation)
+        rounds = rounds_of(encoded, policy, situation)
     while True:
         status = engine.step()
         if status == DONE:
-            return
+            return rounds
         if status == PAUSE and progress is not None:
             progress(int(engine.number("arrived")), engine.arrays["jobs"].size)
         if status == ROUND and rounds is not None:
             rounds.round(engine, policy.order)  # type: ignore[arg-type]
 
 
-def rounds_of(encoded: Encoded, allocator: Allocator, situation: Situation) -> Rounds:
-    """Return the door through which the allocator decides on this situation and what follows it."""
+def rounds_of(encoded: Encoded, policy: Policy, situation: Situation) -> LiveRounds:
+    """Return the door through which the policy's allocator decides on this situation and what follows it."""
+    allocator = policy.order
+    assert isinstance(allocator, Allocator)
     prepare(allocator, Jobs(encoded.workload, encoded, 0))
     gpus = encoded.milli / 1000
     numbers = np.full(gpus.size, -1, np.int64)
@@ -156,8 +161,9 @@ def rounds_of(encoded: Encoded, allocator: Allocator, situation: Situation) -> R
     later = numbers < 0
     numbers[later] = numbers.max(initial=-1) + 1 + np.arange(later.sum())
     # a job of a real cluster keeps the size it was submitted with
-    rounds = Rounds(encoded, gpus, gpus, allocator.round_s, numbers)
+    rounds = LiveRounds(encoded, gpus, gpus, allocator.round_s, numbers)
     rounds.hold(np.flatnonzero((situation.jobs["state"] == RUNNING).to_numpy()))
+    recall_allocator(rounds, policy, situation)
     return rounds
 
 

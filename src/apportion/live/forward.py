@@ -167,7 +167,9 @@ class Forward:
         """Run to the end, or until `over()`; return whether that came first."""
         # what an allocator remembers of the real cluster must not hear of an imagined one
         allocator = deepcopy(self.policy.order) if isinstance(self.policy.order, Allocator) else None
-        rounds = rounds_of(encoded, allocator, self.situation) if allocator is not None else None
+        rounds = None
+        if allocator is not None:
+            rounds = rounds_of(encoded, replace(self.policy, order=allocator), self.situation)
         while True:
             began = time.perf_counter()
             status = engine.step()

@@ -93,6 +93,7 @@ class Memory(Store):
         self._changed: set[str] = set()  # jobs that `_remembered` says wrong things of
         self._history: pl.DataFrame | None = None
         self._ended: list[tuple[Any, ...]] = []
+        self._state: dict[str, Any] = json.loads(self.fact("state") or "{}")
         self._served: dict[str, dict[str, float]] = {"user": {}, "group": {}}
         for kind, name, gpu_s in self.base.execute("select kind, name, gpu_s from served"):
             self._served[kind][name] = gpu_s

@@ -148,7 +148,7 @@ def _begun(memory: Memory, first: Observation, run_times: RunTimes, truth: pl.Da
     begun = assemble(first, memory, run_times, name="shadow")
     over = truth.filter(pl.col("end_s") <= first.time_s)["job_id"]
     kept = begun.jobs.filter((pl.col("state") != ENDED) | pl.col("job_id").is_in(over.implode()))
-    return replace(begun, jobs=kept.with_columns(attained_s=pl.lit(0.0), preemptions=pl.lit(0, pl.Int32)))
+    return replace(begun, jobs=kept.with_columns(attained_s=pl.lit(0.0), preemptions=pl.lit(0, pl.Int32)), state={})
 
 
 def _truth(memory: Memory, last: Observation, run_times: RunTimes) -> pl.DataFrame:

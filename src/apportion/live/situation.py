@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -42,6 +43,7 @@ class Situation:
         columns of a workload, `duration_s` being the run time as predicted, and those of `STATE_COLUMNS`.
     places: see `PLACE_COLUMNS`.
     served: by user and by group, GPU-seconds received before the current runs, for orders that share.
+    state: what the policy in charge remembers, see `live.recall`; {} = nothing.
     """
 
     now_s: float
@@ -50,6 +52,7 @@ class Situation:
     places: pl.DataFrame
     closed: frozenset[str] = frozenset()
     served: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -60,6 +63,7 @@ class Situation:
         places: pl.DataFrame,
         closed: frozenset[str] = frozenset(),
         served: Mapping[str, Mapping[str, float]] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> Situation:
         """Conform the tables; ended jobs come first, then running ones by start, then pending ones by submission
         (by `sequence`, where it is given: a suspended job waits behind those that came before it was).
@@ -91,7 +95,7 @@ class Situation:
             maintain_order=True,
         )
         known = places.select(pl.col(name).cast(kind) for name, kind in PLACE_COLUMNS.items())
-        return cls(now_s, cluster, table, known, closed, served or {})
+        return cls(now_s, cluster, table, known, closed, served or {}, state or {})
 
     def count(self, state: str) -> int:
         """Return how many jobs are in a state."""

@@ -158,6 +158,15 @@ class Store:
         """Set a fact."""
         self.base.execute("insert or replace into facts values (?, ?)", (key, value))
 
+    def state(self) -> dict[str, Any]:
+        """Return what the policy in charge remembers (`live.recall`), {} = nothing."""
+        return self._state
+
+    def keep(self, state: dict[str, Any]) -> None:
+        """Remember this for the policy in charge."""
+        self.set_fact("state", json.dumps(state, separators=(",", ":")))
+        self._state = state
+
     def beat(self, now_s: float) -> None:
         """Note who is in charge, and that it still is (`now_s`: seconds since the epoch)."""
         self.set_fact("leader", json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "time_s": now_s}))

@@ -45,7 +45,11 @@ class Placement(Protocol):
 
 @runtime_checkable
 class Allocator(Protocol):
-    """Who runs in the next round, with how many GPUs; or who gets which part of the time."""
+    """Who runs in the next round, with how many GPUs; or who gets which part of the time.
+
+    It may have `remembers`, names of attributes that a controller keeps when it is started again (`policies.remember`);
+    dictionaries by `View.number` among them forget jobs that are over.
+    """
 
     round_s: float
 

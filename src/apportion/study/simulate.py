@@ -179,7 +179,7 @@ def _step_rounds(encoded: Encoded, rules: Rules, allocator: Allocator, bounds: t
         )
     # the released code shuffles the GPU models for policies that do not know them apart
     shuffled = seed + 5 if getattr(allocator, "shuffles", False) else None
-    packs = bool(getattr(allocator, "packs", False))
+    packs = bool(getattr(allocator, "packs", False)) and batches is None
     return StepRounds(speeds, rules, table["duration_s"].to_numpy(), batches, packs, seed=shuffled)
 
 

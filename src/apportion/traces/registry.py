@@ -37,6 +37,7 @@ FORMATS: dict[str, str] = {
     "tiresias": "tiresias",
     "muri": "muri",
     "gavel": "gavel",
+    "gavel-jobs": "gavel_jobs",
     "shockwave": "shockwave",
     "slurm": "slurm",
     "supercloud": "supercloud",

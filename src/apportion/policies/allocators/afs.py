@@ -8,7 +8,7 @@ let l be the one that would end earlier with what it has, h the other: h wins if
 
 with p(g) the speed with g GPUs (`apportion.engine.scaling`), else l. Jobs at `max_gpus` drop out; one that needs
 several GPUs to start gets them at once, and the gain is taken per GPU. It is done anew when a job came or went, and
-every `round`.
+every `round`. On several GPU models each job takes part in the tournament for one of them (`settling`).
 
 Example: `apportion simulate synthetic:philly?jobs=300&elastic=yes --policy afs --cluster pool:64`
 """
@@ -20,9 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from apportion.engine.jit import entry, inner
-from apportion.engine.layout import F8
+from apportion.engine.layout import F8, I8
 from apportion.engine.view import Decision, View
-from apportion.policies.allocators.sizes import placed, speeds, steps
+from apportion.policies.allocators.settling import rest, settled
+from apportion.policies.allocators.sizes import speeds, steps
 from apportion.policies.parameters import at_least
 
 
@@ -45,28 +46,56 @@ class Afs:
     def decide(self, view: View) -> Decision:
         """Return the GPUs of each job."""
         least, most = steps(view)
-        gpus = np.asarray(_share_out(least, most, view.gpus, view.remaining_s, speeds(view, most), view.capacity_gpus))
-        gpus, model = placed(view, gpus, least)
+        model, left_s = settled(view, least)
+        speed, free = speeds(view, most), view.capacity.copy()
+        gpus = np.asarray(_share_out(least, most, view.gpus, left_s, speed, model, free))
+        gpus, model = rest(view, gpus, least, model)
         return Decision(gpus, None, model)
 
 
 @entry
-def _share_out(least: F8, most: F8, asked: F8, left_s: F8, speed: F8, free: float) -> F8:
+def _share_out(least: F8, most: F8, asked: F8, left_s: F8, speed: F8, model: I8, free: F8) -> F8:
     n = least.size
     gpus = np.zeros(n)
+    # of each job: GPUs that it would get at once, time left with the fewest GPUs, time to the end with what it has, and
+    # its gain by more over the speed it has, and over the speed it then has
+    step, short, end, gain, worth = least.copy(), np.empty(n), np.full(n, np.inf), np.zeros(n), np.empty(n)
+    growing = False
+    for j in range(n):
+        short[j] = left_s[j] / _p(j, least[j], asked, speed)
+        worth[j] = 1.0 / least[j] if least[j] > 0 else 0.0
+        growing = growing or most[j] > least[j]
+    if not growing:
+        # only those with none meet: the shortest wins, again and again
+        for j in np.argsort(short, kind="mergesort"):
+            if model[j] >= 0 and least[j] <= free[model[j]]:
+                gpus[j] = least[j]
+                free[model[j]] -= least[j]
+        return gpus
+    left = np.flatnonzero((most > 0) & (model >= 0))
+    count = left.size
     while True:
-        winner = -1
-        for j in range(n):
-            step = least[j] if gpus[j] == 0 else 1.0
-            if gpus[j] >= most[j] or step > free:
+        winner, stay = -1, 0
+        for at in range(count):
+            j = left[at]
+            if gpus[j] >= most[j] or step[j] > free[model[j]]:
+                # GPUs on offer only get fewer
                 continue
-            if winner < 0 or _beats(j, winner, gpus, least, asked, left_s, speed):
+            left[stay] = j
+            stay += 1
+            if winner < 0 or _beats(j, winner, gpus, short, end, gain, worth):
                 winner = j
+        count = stay
         if winner < 0:
             return gpus
-        step = least[winner] if gpus[winner] == 0 else 1.0
-        gpus[winner] += step
-        free -= step
+        gpus[winner] += step[winner]
+        free[model[winner]] -= step[winner]
+        step[winner] = 1.0
+        now = _p(winner, gpus[winner], asked, speed)
+        end[winner] = left_s[winner] / now
+        if gpus[winner] < most[winner]:
+            more = _p(winner, gpus[winner] + 1.0, asked, speed)
+            gain[winner], worth[winner] = (more - now) / now, (more - now) / more
 
 
 @inner
@@ -75,17 +104,10 @@ def _p(j: int, gpus: float, asked: F8, speed: F8) -> float:
 
 
 @inner
-def _beats(a: int, b: int, gpus: F8, least: F8, asked: F8, left_s: F8, speed: F8) -> bool:
+def _beats(a: int, b: int, gpus: F8, short: F8, end: F8, gain: F8, worth: F8) -> bool:
     """Say whether a wins against b, which stands before it where nothing else decides."""
     if gpus[a] == 0 and gpus[b] == 0:
-        return bool(left_s[a] / _p(a, least[a], asked, speed) < left_s[b] / _p(b, least[b], asked, speed))
-    end_a = left_s[a] / _p(a, gpus[a], asked, speed) if gpus[a] > 0 else np.inf
-    end_b = left_s[b] / _p(b, gpus[b], asked, speed) if gpus[b] > 0 else np.inf
-    earlier, later = (a, b) if end_a < end_b else (b, a)
-    step_h = least[later] if gpus[later] == 0 else 1.0
-    now_h = _p(later, gpus[later], asked, speed) if gpus[later] > 0 else 0.0
-    next_h = _p(later, gpus[later] + step_h, asked, speed)
-    now_l = _p(earlier, gpus[earlier], asked, speed)
-    next_l = _p(earlier, gpus[earlier] + 1.0, asked, speed)
-    to_later = (next_h - now_h) / next_h / step_h > (next_l - now_l) / now_l
-    return (later if to_later else earlier) == a
+        return bool(short[a] < short[b])
+    if end[a] < end[b]:
+        return not worth[b] > gain[a]
+    return bool(worth[a] > gain[b])

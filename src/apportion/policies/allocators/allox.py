@@ -43,6 +43,7 @@ class AlloX:
     alpha: float = 1.0
     round_s: float = 360.0
     compat: bool = False
+    remembers = ("_share",)
     _share: dict[int, F8] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -5,8 +5,7 @@ Xiao et al., "Gandiva: introspective cluster scheduling for deep learning", OSDI
 they fit on the cluster together, else over pairs of equal width and the jobs that found no partner. A pair lasts until
 one of the two ends, or their speeds beside each other, over those alone and summed over the GPU models, fall below 1.
 
-Example: `apportion simulate gavel:physical.trace?throughputs=physical_cluster_throughputs.json --policy gandiva
---cluster 1x8:v100+1x16:p100+1x24:k80 --rules gavel`
+Example: `apportion simulate synthetic:philly?jobs=300 --policy gandiva --cluster pool:64`
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ import numpy as np
 from apportion.engine.layout import F8, I8
 from apportion.model.errors import PolicyError
 
+PRIMAL = 4
+"""HiGHS' number of the primal simplex method."""
+
 
 @dataclass
 class Program:
@@ -103,11 +106,6 @@ class Highs:
         for row, value in zip(rows.tolist(), limit.tolist()):
             self._highs.changeRowBounds(row, -self._api.kHighsInf, value)
 
-    def entries(self, rows: I8, column: int, values: F8) -> None:
-        """Change the entries of one column."""
-        for row, value in zip(rows.tolist(), values.tolist()):
-            self._highs.changeCoeff(row, column, value)
-
     def solve(self) -> F8 | None:
         """Return the best x, None when there is none."""
         self._highs.run()
@@ -126,6 +124,8 @@ class Highs:
         basis.row_status = [status[s] for s in rows]
         basis.valid, basis.alien = True, True
         self._highs.setBasis(basis)
+        # such a start is nearly feasible, which suits the primal method; HiGHS' default is the dual one
+        self._highs.setOptionValue("simplex_strategy", PRIMAL)
 
     def basis(self) -> tuple[I8, I8]:
         """Return the statuses of columns and rows where the last solve ended."""

@@ -7,7 +7,8 @@ Peng, Bao, Chen, Wu and Guo, "Optimus: an efficient dynamic resource scheduler f
 
 gets one more, while that is above 0. R_j is what is left (the truth, where the paper fits a loss curve), f_j the speed
 with g GPUs: what was measured at several widths, or Amdahl's law (`apportion.engine.scaling`). Only jobs with
-`min_gpus` below `max_gpus` can grow; on several GPU models each job goes where it is fastest and there is room.
+`min_gpus` below `max_gpus` can grow. On several GPU models each job has GPUs of one of them (`settling`), R_j / f_j is
+the time on that, and who grows next is found among all.
 
 Example: `apportion simulate synthetic:philly?jobs=300&elastic=yes --policy optimus --cluster pool:64`
 """
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apportion.engine.layout import F8
+from apportion.engine.layout import F8, I8
 from apportion.engine.view import Decision, View
-from apportion.policies.allocators.sizes import at, placed, speeds, steps
+from apportion.policies.allocators.settling import rest, settled
+from apportion.policies.allocators.sizes import at, fitting, speeds, steps
 from apportion.policies.parameters import at_least
 
 
@@ -42,30 +44,32 @@ class Optimus:
 
     def decide(self, view: View) -> Decision:
         """Return the GPUs of each job."""
-        gpus, model = placed(view, greedy(view), steps(view)[0])
+        least, most = steps(view)
+        model, left_s = settled(view, least)
+        gpus, model = rest(view, _greedy(view, least, most, model, left_s), least, model)
         return Decision(gpus, None, model)
 
 
-def greedy(view: View) -> F8:
-    """Return the GPUs of each job: f8[jobs]."""
-    least, most = steps(view)
+def _greedy(view: View, least: F8, most: F8, model: I8, left_s: F8) -> F8:
     speed = speeds(view, most)
-    gpus, free = np.zeros(view.jobs.size), view.capacity_gpus
-    for i in np.flatnonzero(least > 0).tolist():
-        if least[i] <= free:
-            gpus[i] = least[i]
-            free -= least[i]
-    time_s = np.divide(view.remaining_s[:, None], speed, out=np.full(speed.shape, np.inf), where=speed > 0)
-    now_s = view.remaining_s / np.maximum(at(speed, gpus, view.gpus), 1e-300)
+    gpus, free = np.zeros(least.size), view.capacity.copy()
+    for k in range(free.size):
+        there = np.flatnonzero(model == k)
+        gpus[there] = np.where(fitting(np.arange(there.size), least[there], free[k]), least[there], 0.0)
+        free[k] -= gpus[there].sum()
+    time_s = np.divide(left_s[:, None], speed, out=np.full(speed.shape, np.inf), where=speed > 0)
+    now_s = left_s / np.maximum(at(speed, gpus, view.gpus), 1e-300)
     growing = np.flatnonzero((gpus > 0) & (gpus < most))
     heap = [(float(time_s[i, int(gpus[i]) + 1] - now_s[i]), i) for i in growing.tolist()]
     heapq.heapify(heap)
-    while heap and free >= 1:
+    while heap:
         change, i = heapq.heappop(heap)
         if change >= 0:
             break
+        if free[model[i]] < 1:
+            continue
         gpus[i] += 1
-        free -= 1
+        free[model[i]] -= 1
         if gpus[i] < most[i]:
             g = int(gpus[i])
             heapq.heappush(heap, (float(time_s[i, g + 1] - time_s[i, g]), i))

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from apportion.engine.view import Decision, View
+from apportion.policies.allocators.carried import Carried
+from apportion.policies.allocators.sizes import fitting
 from apportion.policies.parameters import at_least
 
 
@@ -27,7 +29,8 @@ class RoundRobin:
     """
 
     quantum_s: float = 300.0
-    _served: dict[int, float] = field(default_factory=dict, init=False, repr=False)
+    remembers = ("_served",)
+    _served: Carried = field(default_factory=lambda: Carried(-np.inf), init=False, repr=False)
 
     def __post_init__(self) -> None:
         at_least("round-robin", "quantum", self.quantum_s, 1)
@@ -39,13 +42,9 @@ class RoundRobin:
 
     def decide(self, view: View) -> Decision:
         """Give GPUs to the jobs that ran longest ago."""
-        last = np.array([self._served.get(int(j), -np.inf) for j in view.number])
+        last = self._served.of(view.number)
         order = np.lexsort((view.submit_s, last))
-        gpus = np.zeros(view.jobs.size)
-        left = view.capacity_gpus
-        for i in order:
-            if view.gpus[i] <= left:
-                left -= view.gpus[i]
-                gpus[i] = view.gpus[i]
-                self._served[int(view.number[i])] = view.now_s
-        return Decision(gpus, order.astype(np.int64))
+        fits = fitting(order, view.gpus, view.capacity_gpus)
+        last[fits] = view.now_s
+        self._served.keep(view.number, last)
+        return Decision(np.where(fits, view.gpus, 0.0), order)

@@ -92,6 +92,7 @@ class Shockwave:
     solver: str = "count"
     since: str = "start"
     every_round: bool = field(default=True, init=False, repr=False)
+    remembers = ("_due", "_on", "_planned", "_planned_s", "_of")
     _regimes: Regimes | None = field(default=None, init=False, repr=False)
     _due: dict[int, Due] = field(default_factory=dict, init=False, repr=False)
     _on: dict[int, int] = field(default_factory=dict, init=False, repr=False)
@@ -148,7 +149,7 @@ class Shockwave:
         """Note when every job is due as things stand."""
         now, numbers = view.now_s, view.number.tolist()
         due = view.submit_s + (outlook.ran_s + outlook.left_s) / share
-        self._due = {j: self._due.get(j, Due(now, now, 0.0)) for j in numbers}
+        self._due = {j: self._due.get(j) or Due(now, now, 0.0) for j in numbers}
         self._on = {j: self._on[j] for j in numbers if j in self._on}
         for j, due_s in zip(numbers, due.tolist(), strict=True):
             self._due[j].update(now, due_s)

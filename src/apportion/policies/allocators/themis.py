@@ -27,8 +27,9 @@ import numpy as np
 
 from apportion.engine.layout import F8, I8
 from apportion.engine.view import Decision, View
-from apportion.policies.allocators.auction import auction
-from apportion.policies.allocators.sizes import at, placed, speeds, steps
+from apportion.policies.allocators.auction import Bids, auction
+from apportion.policies.allocators.carried import Carried
+from apportion.policies.allocators.sizes import at, fitting, placed, speeds, steps
 from apportion.policies.parameters import at_least, between, one_of
 
 
@@ -47,9 +48,10 @@ class Themis:
     form: str = "auction"
     round_s: float = 300.0
     every_round = True
-    _until: dict[int, float] = field(default_factory=dict, init=False, repr=False)
-    _due: dict[int, float] = field(default_factory=dict, init=False, repr=False)
-    """By job: the time-integral of the jobs that were there (auction), or of the GPUs it deserved (filter)."""
+    remembers = ("_until", "_due", "_last_s")
+    _until: Carried = field(default_factory=lambda: Carried(-np.inf), init=False, repr=False)
+    _due: Carried = field(default_factory=lambda: Carried(0.0), init=False, repr=False)
+    """The time-integral of the jobs that were there (auction), or of the GPUs it deserved (filter)."""
     _last_s: float = field(default=-np.inf, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -67,44 +69,43 @@ class Themis:
         """Return the GPUs of each job."""
         if view.now_s < self._last_s:
             # another run
-            self._until, self._due, self._last_s = {}, {}, -np.inf
+            self._until, self._due, self._last_s = Carried(-np.inf), Carried(0.0), -np.inf
         due = self._count(view)
-        number = view.number.tolist()
-        until = np.array([self._until.get(j, -np.inf) for j in number])
+        until = self._until.of(view.number)
         kept = view.running & (until > view.now_s)
         gpus = np.where(kept, view.held, 0.0)
         free = view.capacity_gpus - gpus.sum()
         apply = np.flatnonzero(~kept & (view.gpus > 0))
+        least, most = steps(view)
         part = np.ones(view.jobs.size)
         if self.form == "auction":
-            rho = self._auction(view, apply, due, gpus, part, int(free))
+            rho = self._auction(view, (least, most), apply, due, gpus, part, int(free))
         else:
             rho = (view.now_s - view.submit_s) / np.maximum(due / np.maximum(view.gpus, 1e-9) + view.remaining_s, 1e-9)
-        self._fill(view, apply, rho, gpus)
-        gpus, model = placed(view, gpus, steps(view)[0])
+        _fill(view, apply, rho, gpus)
+        gpus, model = placed(view, gpus, least)
         new = ~kept & (gpus > 0)
         # a lease of no length would be asked for at once again
         until = np.where(new, view.now_s + np.maximum(self.lease_s * part, 1.0), until)
-        self._until = {j: float(t) for j, t, g in zip(number, until, gpus, strict=True) if g > 0}
-        ends = until[gpus > 0]
-        soonest = float(ends.min()) if ends.size else np.inf
+        leased = gpus > 0
+        self._until.keep(view.number[leased], until[leased])
+        soonest = float(until.min(initial=np.inf, where=leased))
         again = min(soonest, view.now_s + self.lease_s) if self.form == "auction" else None
         return Decision(gpus, np.lexsort((view.submit_s, -rho)), model, again)
 
     def _count(self, view: View) -> F8:
         """Add what was there since the last look to each job's integral; return the integrals."""
-        for i, j in enumerate(view.number.tolist()):
-            since = max(self._last_s, float(view.submit_s[i]))
-            n = view.jobs.size
-            rate = n if self.form == "auction" else min(view.capacity_gpus / n, float(view.gpus[i]))
-            self._due[j] = self._due.get(j, 0.0) + rate * max(view.now_s - since, 0.0)
-        self._due = {j: self._due[j] for j in view.number.tolist()}
+        n = view.jobs.size
+        since = np.maximum(self._last_s, view.submit_s)
+        rate = n if self.form == "auction" else np.minimum(view.capacity_gpus / max(n, 1), view.gpus)
+        due: F8 = self._due.of(view.number) + rate * np.maximum(view.now_s - since, 0.0)
+        self._due.keep(view.number, due)
         self._last_s = view.now_s
-        return np.array(list(self._due.values()))
+        return due
 
-    def _auction(self, view: View, apply: I8, due: F8, gpus: F8, part: F8, offer: int) -> F8:
+    def _auction(self, view: View, bounds: tuple[F8, F8], apply: I8, due: F8, gpus: F8, part: F8, offer: int) -> F8:
         """Set GPUs and the part of a lease of those that win; return rho of all."""
-        least, most = steps(view)
+        least, most = bounds
         speed = speeds(view, most)
         elapsed = view.now_s - view.submit_s
         there = np.divide(due, elapsed, out=np.full(due.size, float(view.jobs.size)), where=elapsed > 0)
@@ -114,29 +115,31 @@ class Themis:
         bidders = bidders[least[bidders] <= offer]
         if offer <= 0 or not bidders.size:
             return rho
-        sizes, values = [], []
-        for i in bidders:
-            options = np.arange(least[i], most[i] + 1) if most[i] > least[i] else np.array([least[i]])
-            fast = at(speed[np.full(options.size, i)], options, np.full(options.size, view.gpus[i]))
-            shared = elapsed[i] + view.remaining_s[i] / np.maximum(fast, 1e-9)
-            waits = elapsed[i] + self.lease_s + view.remaining_s[i]
-            values.append(ideal_s[i] / np.maximum(np.concatenate([[waits], shared]), 1e-9))
-            sizes.append(np.ceil(options).astype(np.int64))
-        won, keeps = auction(values, sizes, offer)
-        for i, g, c in zip(bidders, won.tolist(), keeps.tolist(), strict=True):
-            if g and most[i] > least[i] and np.floor(c * g) >= least[i]:
-                gpus[i] = np.floor(c * g)
-            elif g:
-                gpus[i], part[i] = (g if most[i] > least[i] else least[i]), c
+        elastic = most > least
+        # of each bidder: nothing, then each of its sizes
+        options = np.where(elastic, np.floor(most) - least + 1, 1.0)[bidders].astype(np.int64) + 1
+        of = np.repeat(bidders, options)
+        step = np.arange(of.size) - np.repeat(np.cumsum(options) - options, options)
+        size = np.where(step > 0, least[of] + step - 1, 0.0)
+        fast = at(speed[of], size, view.gpus[of])
+        waits = elapsed[of] + self.lease_s + view.remaining_s[of]
+        shared = np.where(step > 0, elapsed[of] + view.remaining_s[of] / np.maximum(fast, 1e-9), waits)
+        value = ideal_s[of] / np.maximum(shared, 1e-9)
+        won, keeps = auction(Bids(options, np.ceil(size).astype(np.int64), value), offer)
+        won, whole = won.astype(np.float64), np.floor(keeps * won)
+        wins, grows = won > 0, elastic[bidders]
+        # what an elastic job does not keep it gives up at once, if the rest is enough to run on
+        less = wins & grows & (whole >= least[bidders])
+        gpus[bidders] = np.where(less, whole, np.where(wins, np.where(grows, won, least[bidders]), gpus[bidders]))
+        part[bidders] = np.where(wins & ~less, keeps, part[bidders])
         return rho
 
-    def _fill(self, view: View, apply: I8, rho: F8, gpus: F8) -> None:
-        """Give what is left to those without any, the worst first."""
-        free = view.capacity_gpus - gpus.sum()
-        for i in apply[np.argsort(-rho[apply], kind="stable")]:
-            if gpus[i] == 0 and view.gpus[i] <= free:
-                gpus[i] = view.gpus[i]
-                free -= view.gpus[i]
+
+def _fill(view: View, apply: I8, rho: F8, gpus: F8) -> None:
+    """Give what is left to those without any, the worst first."""
+    without = apply[gpus[apply] == 0]
+    fits = fitting(without[np.argsort(-rho[without], kind="stable")], view.gpus, view.capacity_gpus - gpus.sum())
+    gpus[fits] = view.gpus[fits]
 
 
 def _alone(view: View, least: F8, most: F8, speed: F8, share: F8) -> F8:
