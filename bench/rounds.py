@@ -17,8 +17,8 @@ import numpy as np
 
 import apportion as ap
 from apportion.policies.allocators import gavel_programs as programs
+from apportion.policies.allocators.gavel_case import Case
 from apportion.policies.allocators.gavel_filling import fill
-from apportion.policies.allocators.gavel_programs import Case
 from bench.worlds import data_folder
 
 JOBS, MODELS, REPEATS = 1000, 3, 7

@@ -138,3 +138,18 @@ def test_a_job_without_gpus_runs_beside_an_allocator() -> None:
     jobs = pl.DataFrame({"submit_s": [0.0, 1.0], "duration_s": [10.0, 20.0], "gpus": [0, 8], "cpu_milli": [1000, 1000]})
     result = ap.simulate(ap.Workload.of(jobs), ap.parse_cluster("1x8"), "round-robin", check=True)
     assert result.jobs["end_s"].to_list() == [10.0, 320.0]
+
+
+@pytest.mark.parametrize("rules", [None, "gavel"])
+@pytest.mark.parametrize("policy", ["afs", "gavel", "gavel[objective=fifo]", "gandiva-fair", "themis"])
+def test_a_run_ends_though_a_job_is_wider_than_any_model(policy: str, rules: str | None) -> None:
+    jobs = pl.DataFrame({"submit_s": [0.0, 0.0], "duration_s": [100.0, 50.0], "gpus": [6, 2]})
+    cluster = ap.parse_cluster("1x4:V100+1x4:K80")
+    result = ap.simulate(ap.Workload.of(jobs), cluster, policy, rules=rules, check=True)
+    assert result.jobs["status"].to_list() == ["unfinished", "completed"]
+    assert result.jobs["end_s"].to_list() == [None, 50.0]
+
+
+def test_a_cluster_may_stand_idle_for_a_while() -> None:
+    result = play(jobs(), "1x8", lambda view: [4 if view.now_s >= 5000 else 0])
+    assert result.jobs["end_s"].to_list() == [5100.0]

@@ -17,8 +17,9 @@ from apportion.engine.turns import Turns
 from apportion.engine.view import Shares
 from apportion.model.errors import PolicyError
 from apportion.policies.allocators import gavel_programs as programs
+from apportion.policies.allocators.gavel_case import Case
 from apportion.policies.allocators.gavel_filling import fill
-from apportion.policies.allocators.gavel_programs import Case, fairness_rows
+from apportion.policies.allocators.gavel_programs import fairness_rows
 from apportion.policies.allocators.gavel_truthful import nash, truthful
 from apportion.policies.registry import parse_policy
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from apportion.engine.layout import F8, I8
 from apportion.model.profiles import Profiles
@@ -36,67 +37,81 @@ class Batches:
     profiles: Profiles
     gpus: list[str | None]
     now: I8 = field(init=False)
-    _asked: dict[int, int] = field(default_factory=dict, init=False)
+    _asked: I8 = field(init=False)
+    """The batch size each asked for, 0 = none."""
+    _epoch_steps: F8 = field(init=False)
+    """Steps of an epoch, nan where the model is not known."""
 
     def __post_init__(self) -> None:
-        self.now = self.first.copy()
+        self.now, self._asked = self.first.copy(), np.zeros(self.first.size, np.int64)
         self._speeds: dict[tuple[str, int, int], F8] = {}
-
-    def epoch(self, job: int, steps: float) -> int:
-        """Return the epoch in which a job is after so many steps."""
-        return math.ceil(steps / self._steps_of_epoch(job, int(self.now[job])))
+        known = np.array([model in SAMPLES and model in LARGEST_BATCH for model in self.model], bool)
+        self._samples = np.array([SAMPLES.get(model, np.nan) for model in self.model], np.float64)
+        self._epoch_steps = np.ceil(self._samples / np.maximum(self.now, 1))
+        self._largest = np.array([LARGEST_BATCH.get(model, 0) for model in self.model], np.int64)
+        self._smallest = np.array([SMALLEST.get(model, 0) for model in self.model], np.int64)
+        mode = np.array(self.mode, object)
+        self._gns = known & (mode == "gns")
+        self._accordion = known & (mode == "accordion") & np.array([m != "Transformer" for m in self.model], bool)
+        steps = [GNS.get(key, ()) for key in zip(self.model, self.width.tolist(), self.first.tolist(), strict=True)]
+        self._thresholds = np.full((self.first.size, max([*map(len, steps), 1])), np.inf)
+        for row, thresholds in zip(self._thresholds, steps, strict=True):
+            row[: len(thresholds)] = thresholds
+        self._windows = np.array([_windows(m, b) for m, b in zip(self.model, self.first.tolist(), strict=True)])
+        self._windows = self._windows.reshape(-1, 4)
 
     def epochs_done(self, jobs: I8, steps: F8) -> F8:
         """Return how many epochs these jobs have behind them, nan where the model is not known; steps: f8, done."""
-        length = [self._steps_of_epoch(j, int(self.now[j])) if self.model[j] in SAMPLES else np.nan for j in jobs]
-        return np.asarray(np.floor(steps / np.array(length, np.float64)))
+        return np.asarray(np.floor(steps / self._epoch_steps[jobs]))
 
     def look(self, active: I8, steps: F8) -> None:
         """Let the active jobs ask for other batch sizes; steps: f8[jobs], done so far."""
-        for job in active.tolist():
-            if self.mode[job] == "gns":
-                self._look_gns(job, self.epoch(job, steps[job]))
-            elif self.mode[job] == "accordion" and self.model[job] != "Transformer":
-                self._look_accordion(job, self.epoch(job, steps[job]))
+        some = active[self._gns[active]]
+        epoch, now = np.ceil(steps[some] / self._epoch_steps[some]), self.now[some]
+        doubled = (epoch[:, None] + 1 >= self._thresholds[some]).sum(axis=1)
+        wanted = np.minimum(self.first[some] * 2**doubled, self._largest[some])
+        grows = (wanted > now) & (now != self._largest[some])
+        self._asked[some[grows]] = 2 * now[grows]
 
-    def _look_gns(self, job: int, epoch: int) -> None:
-        model, now = self.model[job], int(self.now[job])
-        thresholds = GNS.get((model, int(self.width[job]), int(self.first[job])), ())
-        doubled = sum(epoch + 1 >= threshold for threshold in thresholds)
-        wanted = min(int(self.first[job]) * 2**doubled, LARGEST_BATCH[model])
-        if wanted > now and now != LARGEST_BATCH[model]:
-            self._asked[job] = 2 * now
+        some = active[self._accordion[active]]
+        epoch, now, first = np.ceil(steps[some] / self._epoch_steps[some]), self.now[some], self.first[some]
+        critical = self._critical(some, epoch)
+        grows = (now == first) & ~critical & (now != self._largest[some])
+        self._asked[some[grows]] = self._largest[some[grows]]
+        shrinks = (now != first) & critical & (now != self._smallest[some])
+        self._asked[some[shrinks]] = first[shrinks]
 
-    def _look_accordion(self, job: int, epoch: int) -> None:
-        model, now, first = self.model[job], int(self.now[job]), int(self.first[job])
-        critical = _critical(model, first, epoch)
-        if now == first and not critical:
-            if now != LARGEST_BATCH[model]:
-                self._asked[job] = LARGEST_BATCH[model]
-        elif now != first and critical and now != SMALLEST[model]:
-            self._asked[job] = first
+    def _critical(self, jobs: I8, epoch: F8) -> npt.NDArray[np.bool_]:
+        """Say whether gradients change fast in this epoch, so that Accordion keeps the batch small."""
+        start, every, second, third = self._windows[jobs].T
+        since = np.where(every > 0, epoch % np.maximum(every, 1), epoch)
+        found: npt.NDArray[np.bool_] = since < start
+        found |= (second <= epoch) & (epoch < second + 10)
+        found |= (third <= epoch) & (epoch < third + 10)
+        return found
+
+    def asks(self, jobs: I8) -> I8:
+        """Return those of the jobs that asked for another batch size."""
+        return jobs[self._asked[jobs] > 0]
 
     def change(self, job: int, done: float, total: float) -> tuple[float, float, F8] | None:
         """Give a job the batch size it asked for; return its steps done, in all, and its speeds, or None.
 
         A size that was not measured is refused.
         """
-        wanted = self._asked.pop(job, None)
+        wanted, self._asked[job] = int(self._asked[job]), 0
         model, old = self.model[job], int(self.now[job])
-        if wanted is None or (self.first[job] == LARGEST_BATCH[model] and model != "Transformer"):
+        if not wanted or (self.first[job] == LARGEST_BATCH[model] and model != "Transformer"):
             return None
         speed = self._speed(model, wanted, int(self.width[job]))
         if not np.all(speed > 0):
             return None
-        before, after = self._steps_of_epoch(job, old), self._steps_of_epoch(job, wanted)
+        before, after = (-(-SAMPLES[model] // batch) for batch in (old, wanted))
         epochs = math.ceil(total / before)
         scaled = math.ceil(total * (1 / (wanted / old)))
         in_all = scaled if math.ceil(scaled / after) == epochs else after * epochs
-        self.now[job] = wanted
+        self.now[job], self._epoch_steps[job] = wanted, after
         return float(math.ceil(done / before) * after), float(in_all), speed
-
-    def _steps_of_epoch(self, job: int, batch: int) -> int:
-        return -(-SAMPLES[self.model[job]] // batch)
 
     def _speed(self, model: str, batch: int, width: int) -> F8:
         key = (model, batch, width)
@@ -106,12 +121,13 @@ class Batches:
         return self._speeds[key]
 
 
-def _critical(model: str, first: int, epoch: int) -> bool:
-    """Say whether gradients change fast in this epoch, so that Accordion keeps the batch small."""
+def _windows(model: str, first: int) -> tuple[float, float, float, float]:
+    """Return which epochs are critical: those below the first number, counted anew every so many epochs (0 = never),
+    and ten from the third and from the fourth number on."""
     if model == "LM":
-        return epoch < 10
+        return 10, 0, np.inf, np.inf
     if model == "Recommendation":
-        return epoch < {512: 30, 1024: 30, 2048: 40}.get(first, 10)
+        return {512: 30, 1024: 30, 2048: 40}.get(first, 10), 0, np.inf, np.inf
     if model == "ResNet-50":
-        return epoch % 30 < 10
-    return epoch < (20 if first == 256 else 10) or 150 <= epoch < 160 or 250 <= epoch < 260
+        return 10, 30, np.inf, np.inf
+    return (20 if first == 256 else 10), 0, 150, 250

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from apportion.engine.encode import Encoded, make_kind
-from apportion.engine.layout import TASK
+from apportion.engine.layout import I8, TASK
 from apportion.engine.run import Engine
 from apportion.engine.state import index_arrays
 from apportion.engine.world import KIND
@@ -45,6 +45,12 @@ class Classes:
         if key not in self._known:
             self._known[key] = self._make(engine, *key)
         return self._known[key]
+
+    def of_all(self, engine: Engine, jobs: I8, models: I8) -> I8:
+        """Return the classes of jobs bound to GPU models, i8; of the size that they were submitted with."""
+        if len(self.encoded.models) <= 1:
+            return self.encoded.kind[jobs].astype(np.int64)
+        return np.array([self.of(engine, j, m) for j, m in zip(jobs.tolist(), models.tolist(), strict=True)], np.int64)
 
     def nothing(self, engine: Engine) -> int:
         """Return the task that asks for nothing: of a job that stands beside another on its places."""

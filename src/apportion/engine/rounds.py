@@ -15,6 +15,7 @@ from apportion.engine.classes import Classes
 from apportion.engine.company import Company
 from apportion.engine.encode import Encoded
 from apportion.engine.layout import F8, I8, PENDING, RUNNING
+from apportion.engine.patience import Patience
 from apportion.engine.round_log import RoundLog
 from apportion.engine.run import Engine
 from apportion.engine.speeds import Speeds, speeds_of
@@ -47,6 +48,7 @@ class Rounds:
     _shared: I8 = field(init=False)
     _last_s: float = field(default=0.0, init=False)
     _next_s: float = field(default=0.0, init=False)
+    _patience: Patience = field(default_factory=Patience, init=False)
     company: Company = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,7 +117,10 @@ class Rounds:
     def round(self, engine: Engine, allocator: Decides) -> None:
         """Ask the allocator what it wants, and carry it out; shares of time are turned into who is next."""
         on_change = bool(getattr(allocator, "on_change", False))
-        packs = bool(getattr(allocator, "packs", False)) and self.speeds.beside is not None
+        packs = bool(getattr(allocator, "packs", False))
+        if packs:
+            self.speeds.pair()
+            packs = self.speeds.beside is not None
         # where a job shares GPUs and ends, the other one goes faster at once, not from the next round on
         engine.root["wake_on_change"] = on_change or packs
         if packs:
@@ -185,7 +190,7 @@ class Rounds:
         self._last_s = view.now_s
         again = decision.again_s
         self._next_s = again if again is not None and again > view.now_s else view.now_s + self.round_s
-        engine.root["round_at"] = self._next_s
+        engine.root["round_at"] = np.inf if self._patience.is_over(engine) else self._next_s
 
     def _start(self, engine: Engine, job: int, gpus: float, asked: float, model: int, guest: int = -1) -> None:
         kind = self.classes.of(engine, job, model, None if gpus == asked else round(gpus))

@@ -26,7 +26,7 @@ class Speeds:
     least, most: f8[jobs], bounds of elastic jobs. weight: f8[jobs]. deadline_s: f8[jobs], inf = none.
     work_s: f8[jobs], run times. profiled: whose speeds were measured. scaling: how speed grows with GPUs. held:
     i8[jobs], the model each runs or ran on. kind, beside: speeds on devices that are shared, as in `View`; None where
-    no pair was measured.
+    no pair was measured, or before `pair`.
     """
 
     encoded: Encoded
@@ -46,6 +46,13 @@ class Speeds:
 
     def __post_init__(self) -> None:
         self.held = np.full(self.units.size, -1, np.int64)
+
+    def pair(self) -> None:
+        """Find out how fast jobs are that share their devices."""
+        workload = self.encoded.workload
+        if self.beside is None and workload.profiles is not None and workload.profiles.pairs.height:
+            names, widths = workload.table["profile"].to_list(), self.gpus.astype(np.int64).tolist()
+            self.kind, self.beside = workload.profiles.beside(names, widths, self.models)
 
     @property
     def models(self) -> tuple[str | None, ...]:
@@ -124,7 +131,6 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
     speed = np.ones((table.height, len(models)))
     names = table["profile"].to_list()
     work, profiled = units.copy(), np.zeros(table.height, bool)
-    kind = beside = None
     if workload.profiles is not None and "total_steps" in table.columns and table.height:
         known = workload.profiles.speeds(names, gpus.astype(np.int64).tolist(), models)
         found = known.max(axis=1) > 0
@@ -134,8 +140,6 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
             found = known[:, 0] > 0
         speed[found], profiled = known[found], found
         units = np.where(found, table["total_steps"].to_numpy().astype(np.float64), units)
-        if workload.profiles.pairs.height:
-            kind, beside = workload.profiles.beside(names, gpus.astype(np.int64).tolist(), models)
     allowed = table["gpu_models"].list.len().to_numpy() > 0
     if allowed.any():
         for k, model in enumerate(models):
@@ -146,4 +150,4 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
         weight = table["priority_weight"].cast(pl.Float64).fill_null(1.0).to_numpy()
     deadline = table["deadline_s"].fill_null(np.inf).to_numpy()
     scaling = scaling_of(workload, gpus, least, most)
-    return Speeds(encoded, speed, units, gpus, least, most, weight, deadline, work, profiled, scaling, kind, beside)
+    return Speeds(encoded, speed, units, gpus, least, most, weight, deadline, work, profiled, scaling)

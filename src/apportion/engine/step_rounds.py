@@ -11,6 +11,7 @@ from apportion.engine import loop
 from apportion.engine.adapting import Batches
 from apportion.engine.classes import Classes
 from apportion.engine.layout import F8, I8, PENDING, RUNNING
+from apportion.engine.patience import Patience
 from apportion.engine.round_log import RoundLog
 from apportion.engine.rules import Rules
 from apportion.engine.run import Engine
@@ -75,11 +76,14 @@ class StepRounds:
     log: RoundLog = field(init=False)
     sizes: list[float] = field(default_factory=list, init=False)
     """GPUs of each run, in the order of their starts."""
+    _patience: Patience = field(default_factory=Patience, init=False)
     seed: int | None = None
     order: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         count, models = self.speeds.speed.shape
+        if self.packs:
+            self.speeds.pair()
         self.turns = Turns(count, models, self.rules.round_s, self.rules.reset_s, self.order, self.seed, self.packs)
         self.classes = Classes(self.speeds.encoded)
         self._busy = np.zeros(models)
@@ -138,7 +142,7 @@ class StepRounds:
         self.turns.credit(own.job, own.model, own.seconds, own.beside)
         self.turns.due |= bool((now.failed | now.over).any())
         if self.batches is not None:
-            for job in now.job[now.failed | ~now.over].tolist():
+            for job in self.batches.asks(now.job[now.failed | ~now.over]).tolist():
                 self._change(job)
         for i in np.flatnonzero(now.failed & (self._failures[now.job] >= self.rules.failures)):
             job = int(now.job[i])
@@ -200,6 +204,8 @@ class StepRounds:
             arrived = int(engine.number("arrived"))
             submit = engine.arrays["jobs"]["submit"]
             engine.root["round_at"] = submit[arrived] if arrived < submit.size else now + self.rules.round_s
+            if self._patience.is_over(engine):
+                engine.root["round_at"] = np.inf
 
     def _turns_of(self, own: I8, other: I8, model: I8, now: float) -> Doing:
         """Return what these jobs, some of them with another one beside them, do in the round."""
@@ -252,9 +258,7 @@ class StepRounds:
         new = np.ones(chosen.job.size, bool)
         new[stay] = False
         first, behind = chosen.only(new & ~chosen.guest), chosen.only(new & chosen.guest)
-        kinds = np.array(
-            [self.classes.of(engine, j, m) for j, m in zip(first.job.tolist(), first.model.tolist())], np.int64
-        )
+        kinds = self.classes.of_all(engine, first.job, first.model)
         ends, done = np.where(first.over, first.end_s, np.inf), 0
         while True:
             done += loop.carry_out(engine.root, stopped, first.job[done:], kinds[done:], ends[done:])

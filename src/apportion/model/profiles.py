@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -35,14 +36,16 @@ class Profiles:
     alone: pl.DataFrame
     pairs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PAIRS))
 
+    @cached_property
+    def _known(self) -> dict[tuple[str, str | None, int], float]:
+        rows = self.alone.select(list(ALONE)).iter_rows()
+        return {(gpu.lower(), job_type, width): speed for gpu, job_type, width, speed in rows}
+
     def speeds(
         self, job_types: Sequence[str | None], widths: Sequence[int], gpus: Sequence[str | None]
     ) -> npt.NDArray[np.float64]:
         """Return steps per second of each job on each GPU model: f64[jobs, models], 0 where it does not run."""
-        known = {
-            (gpu.lower(), job_type, width): speed
-            for gpu, job_type, width, speed in self.alone.select(list(ALONE)).iter_rows()
-        }
+        known = self._known
         names = [(gpu or "").lower() for gpu in gpus]
         found = [
             [known.get((gpu, job_type, width), 0.0) for gpu in names]

@@ -25,6 +25,7 @@ from apportion.engine.layout import F8, I8
 from apportion.engine.view import Shares, View
 from apportion.model.errors import PolicyError
 from apportion.policies.allocators import gavel_programs as programs
+from apportion.policies.allocators.gavel_case import Case
 from apportion.policies.allocators.gavel_fifo import Drawn, fastest, pack
 from apportion.policies.allocators.gavel_filling import fill
 from apportion.policies.allocators.gavel_packed import deal, partners
@@ -157,9 +158,7 @@ class Gavel:
             return programs.even(width, capacity)
         if self.objective == "proportional":
             return np.broadcast_to(capacity / max(capacity.sum(), 1e-300) / of.size, speed.shape)
-        case = programs.Case(
-            self._seen(view, speed), width, capacity, np.ones(of.size), weight, ecos=self.solver == "ecos"
-        )
+        case = Case(self._seen(view, speed), width, capacity, np.ones(of.size), weight, ecos=self.solver == "ecos")
         if self.packed:
             return self._in_pairs(view, of, by_name, case)
         found = self._optimum(view, of, case, by_name)
@@ -169,7 +168,7 @@ class Gavel:
             return found
         return programs.spread(found, width, case.count, capacity, case.speed > 0)
 
-    def _optimum(self, view: View, of: I8, case: programs.Case, by_name: I8) -> F8 | None:
+    def _optimum(self, view: View, of: I8, case: Case, by_name: I8) -> F8 | None:
         if self.objective == "truthful":
             return truthful(case.speed, case.width, case.capacity, case.weight)
         if self.objective == "makespan":
@@ -188,7 +187,7 @@ class Gavel:
             price = np.array([self._price_of(view.models[j]) for j in by_name])
         return programs.throughput(case, price, least)
 
-    def _max_min(self, view: View, of: I8, case: programs.Case) -> F8 | None:
+    def _max_min(self, view: View, of: I8, case: Case) -> F8 | None:
         if case.ecos:
             return programs.max_min(case)
         owner = self._owner(view, of)
@@ -212,7 +211,7 @@ class Gavel:
             x = programs.max_min(small)
         return None if x is None else x[back.ravel()]
 
-    def _in_pairs(self, view: View, of: I8, by_name: I8, case: programs.Case) -> F8 | tuple[F8, I8, F8]:
+    def _in_pairs(self, view: View, of: I8, by_name: I8, case: Case) -> F8 | tuple[F8, I8, F8]:
         """Solve with a variable for every job and every kind of job that may be beside it."""
         kind, beside = self._beside(view, of, by_name)
         owner = self._owner(view, of)
@@ -254,7 +253,7 @@ class Gavel:
         kinds, kind = np.unique(view.kind[of], return_inverse=True)
         return kind, view.beside[np.ix_(kinds, kinds, by_name, np.arange(2))]
 
-    def _finish_time(self, view: View, of: I8, case: programs.Case) -> F8 | None:
+    def _finish_time(self, view: View, of: I8, case: Case) -> F8 | None:
         """Keep what each job would have needed alone with an even part, which changes as jobs come and go."""
         alone = (case.speed[:, : case.capacity.size] * programs.even(case.width, case.capacity)).sum(axis=1)
         left, alone_s = view.left[of], np.zeros(of.size)

@@ -18,6 +18,9 @@ def fastest(speed: F8, width: F8, capacity: F8) -> F8:
     """Give each job the model that is fastest for it of those that have room."""
     x, free = np.zeros(speed.shape), capacity.copy()
     for i in range(width.size):
+        if speed[i].max() <= 0:
+            # it can run nowhere, and holds up nobody
+            continue
         fits = (free >= width[i]) & (free > 0)
         if not fits.any():
             break

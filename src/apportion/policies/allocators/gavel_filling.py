@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from apportion.engine.layout import F8, I8
-from apportion.policies.allocators.gavel_programs import Case, fairness_rows
+from apportion.policies.allocators.gavel_case import Case
+from apportion.policies.allocators.gavel_programs import fairness_rows
 from apportion.policies.allocators.gavel_start import near
 from apportion.policies.allocators.linear import Highs, Program
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from apportion.engine.layout import F8, I8
-from apportion.policies.allocators.gavel_programs import Ways
+from apportion.policies.allocators.gavel_case import Ways
 
 LEAST = 1e-6
 """A part of the time below this is none."""

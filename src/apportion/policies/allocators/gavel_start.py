@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from apportion.engine.layout import F8, I8
-from apportion.policies.allocators.gavel_programs import AT_LIMIT, AT_ZERO, BASIC, Case
+from apportion.policies.allocators.gavel_case import AT_LIMIT, AT_ZERO, BASIC, Case
 from apportion.policies.allocators.linear import Highs, Program
 
 SAMPLE = 100
@@ -27,7 +27,7 @@ def near(case: Case, highs: Highs, row: F8, pace: F8) -> None:
 
     row: f8[jobs, models], how fast levels rise with X. pace: f8[jobs], at which they are to.
     """
-    if len(row) < 3 * SAMPLE:
+    if len(row) < 3 * SAMPLE or case.ways is not None:
         return
     able = np.flatnonzero((pace > 0) & (row.max(axis=1) > 0))
     # the same sample every time, and of all that comes in some order
