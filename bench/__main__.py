@@ -12,6 +12,7 @@ from collections.abc import Callable
 import apportion as ap
 from bench import baseline
 from bench.chaos import chaos
+from bench.fill import fill
 from bench.live_cycle import live_cycle
 from bench.worlds import data_folder, gangs
 
@@ -158,6 +159,7 @@ BENCHMARKS: dict[str, Callable[[int], None]] = {
     "gangs-sjf": gangs_sjf,
     "philly": philly,
     "p10k": p10k,
+    "fill": fill,
     "memory": memory,
     "workers": workers,
     "first-run": first_run,
