@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,6 +180,20 @@ def test_every_job_ends_in_rounds_of_a_clock(policy: str, cluster: str) -> None:
     assert result.summary()["completed"] + result.summary()["rejected"] == 120
     again = ap.simulate(trace.workload, ap.parse_cluster(cluster), policy)
     assert again.jobs.equals(result.jobs)
+
+
+def test_jobs_in_steps_without_epochs_are_one_regime(tmp_path: Path) -> None:
+    # of this model it is known what an epoch is, but Gavel's traces do not say how many there are
+    job = "ResNet-18 (batch size 128)"
+    speeds = {"v100": 10.0, "k80": 2.0}
+    table = {gpu: {str((job, 1)): {"null": speed}} for gpu, speed in speeds.items()}
+    (tmp_path / "speeds.json").write_text(json.dumps(table))
+    cells = (job, "python3 main.py", ".", "--num_steps", "1", "6000", "1", "1", "-1", "0")
+    (tmp_path / "two.trace").write_text(2 * ("\t".join(cells) + "\n"))
+    workload = ap.load(f"gavel:{tmp_path / 'two.trace'}?throughputs=speeds.json").workload
+    for gpu, speed in speeds.items():
+        result = ap.simulate(workload, ap.parse_cluster(f"2x1:{gpu}"), "shockwave", check=True)
+        assert result.jobs["jct_s"].to_list() == [6000 / speed] * 2
 
 
 def test_one_policy_object_runs_twice_alike() -> None:

@@ -93,6 +93,8 @@ class Company:
 
     def seat(self, engine: Engine, jobs: I8, stays: npt.NDArray[np.bool_], beside: I8, model: I8) -> None:
         """Let guests start, and those that stay go as fast as they then can."""
+        if not self._host and (beside < 0).all():
+            return
         now = engine.number("now")
         wanted = {int(jobs[beside[i]]): int(jobs[i]) for i in np.flatnonzero(beside >= 0)}
         settled = {int(j) for j in jobs[stays]}

@@ -164,7 +164,8 @@ def _backfill(w, order):
             continue
         if not has_room_to_log(w, kind.pieces):
             return False
-        ends_before = now + (job.remaining + job.estimate - job.work) <= time
+        # a job that waits has the rate of the slowest model it may run on
+        ends_before = now + (job.remaining + job.estimate - job.work) / job.rate <= time
         if not ends_before and kind.stuck == _moment(w):
             continue
         if call_kind(w.place_kernel, w, kind) == 0:

@@ -267,20 +267,6 @@ def end_at(root, j, time):
 
 
 @entry
-def suspend(root, j):
-    """Stop running job j for an allocator; it waits with its progress kept and its checkpoint cost added."""
-    w = root[0]
-    stop(w, j)
-    job = jobs(w)[j]
-    job.remaining += job.checkpoint_cost
-    job.preemptions += 1
-    job.state = PENDING
-    job.sequence = w.sequence
-    w.sequence += 1
-    w.pending += 1
-
-
-@entry
 def join(root, j, host, shape):
     """Start pending job j beside a running one, on its places and with nothing of its own; False: the log is full."""
     w = root[0]
@@ -334,16 +320,3 @@ def inherit(root, j, run, rate):
     stop(w, j)
     _again(w, j, run, rate)
     return True
-
-
-@entry
-def launch(root, j, k):
-    """Start pending job j as class k for an allocator; return 1 if it fitted, 0 if not, -1 if the log is full."""
-    w = root[0]
-    kind = kinds(w)[k]
-    if not has_room_to_log(w, kind.pieces):
-        return -1
-    if not start(w, j, kind):
-        return 0
-    w.pending -= 1
-    return 1

@@ -17,8 +17,10 @@ from apportion.engine.world import (
     kinds,
     levels,
     nodes,
+    profile,
     puts,
     queues,
+    rates,
     running,
     runs,
     shares,
@@ -103,10 +105,26 @@ def commit(w, j, kind):
 
 
 @inner
+def _rate(w, j, pieces):
+    """Return how fast job j works on the next so many places of the log: as its slowest piece."""
+    row = profile(w)[j]
+    if row < 0:
+        return 1.0
+    models = w.rates_n // max(w.rates_rows, 1)
+    slowest = np.inf
+    for p in range(w.put_count, w.put_count + pieces):
+        model = nodes(w)[puts(w)[p].node].model
+        slowest = min(slowest, rates(w)[row * models + model] if model >= 0 else 1.0)
+    return slowest
+
+
+@inner
 def open_run(w, j, pieces):
     """Log that job j runs from now on, on the next so many places of the log."""
     now = w.now
     job = jobs(w)[j]
+    if w.profile_n > 0:
+        job.rate = _rate(w, j, pieces)
     r = w.run_count
     run = runs(w)[r]
     run.start = now

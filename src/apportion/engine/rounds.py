@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from apportion.engine import loop
+from apportion.engine.active import active, launch, standing, suspend
 from apportion.engine.classes import Classes
 from apportion.engine.company import Company
 from apportion.engine.encode import Encoded
-from apportion.engine.layout import F8, I8, PENDING, RUNNING
+from apportion.engine.layout import F8, I8, RUNNING
 from apportion.engine.patience import Patience
 from apportion.engine.round_log import RoundLog
 from apportion.engine.run import Engine
@@ -50,6 +50,9 @@ class Rounds:
     _next_s: float = field(default=0.0, init=False)
     _patience: Patience = field(default_factory=Patience, init=False)
     company: Company = field(init=False)
+    _active: I8 = field(default_factory=lambda: np.zeros(0, np.int64), init=False)
+    _seen: int = field(default=0, init=False)
+    """How many had arrived when `_active` was read."""
 
     def __post_init__(self) -> None:
         self._held = np.zeros(len(self.encoded.kind))
@@ -65,26 +68,22 @@ class Rounds:
 
     def view(self, engine: Engine) -> View:
         """Return what an allocator may look at now."""
-        table = engine.arrays["jobs"]
-        arrived = int(engine.number("arrived"))
-        state = table["state"][:arrived]
-        jobs = np.flatnonzero((state == PENDING) | (state == RUNNING))
+        jobs = self._active = active(engine.root, self._active, self._seen)
+        self._seen = int(engine.number("arrived"))
         if self.numbers is not None:
             jobs = jobs[np.argsort(self.numbers[jobs], kind="stable")]
-        now = engine.number("now")
-        running = state[jobs] == RUNNING
-        ran = np.where(running, (now - table["started"][jobs]) * table["rate"][jobs], 0.0)
-        left = table["remaining"][jobs] - ran
+        running, submit, work, left = standing(engine.root, jobs)
+        done, per_second = work - left, self.speeds.per_second[jobs]
         nodes = engine.arrays["nodes"].view()
         nodes.flags.writeable = False
         return View(
-            now,
+            engine.number("now"),
             jobs,
             running,
             self.encoded.milli[jobs] / 1000,
             np.where(running, self._held[jobs], 0.0),
-            table["submit"][jobs],
-            table["work"][jobs] - left,
+            submit,
+            done,
             left,
             self.least[jobs],
             self.most[jobs],
@@ -96,8 +95,8 @@ class Rounds:
             self.speeds.models,
             self.speeds.capacity(engine),
             self.speeds.speed[jobs],
-            (table["work"][jobs] - left) * self.speeds.per_second[jobs],
-            left * self.speeds.per_second[jobs],
+            done * per_second,
+            left * per_second,
             self.speeds.weight[jobs],
             self.speeds.deadline_s[jobs],
             on=np.where(running, self._on(engine, jobs), -1),
@@ -108,10 +107,13 @@ class Rounds:
 
     def _on(self, engine: Engine, jobs: I8) -> I8:
         """Return the GPU model each job runs or ran on, -1 = none; where it was not told, that of its first node."""
-        table, nodes = engine.arrays["jobs"], engine.arrays["nodes"]
-        for j in jobs[(self.speeds.held[jobs] < 0) & (table["run"][jobs] >= 0) & (self.encoded.milli[jobs] > 0)]:
-            put = engine.arrays["runs"]["put"][table["run"][j]]
-            self.speeds.held[j] = max(nodes["model"][engine.arrays["puts"]["node"][put]], 0)
+        held = self.speeds.held
+        unknown = jobs[(held[jobs] < 0) & (self.encoded.milli[jobs] > 0)]
+        if unknown.size:
+            run = engine.arrays["jobs"]["run"][unknown]
+            unknown, run = unknown[run >= 0], run[run >= 0]
+            node = engine.arrays["puts"]["node"][engine.arrays["runs"]["put"][run]]
+            held[unknown] = np.maximum(engine.arrays["nodes"]["model"][node], 0)
         return self.speeds.held[jobs]
 
     def round(self, engine: Engine, allocator: Decides) -> None:
@@ -168,22 +170,21 @@ class Rounds:
 
     def apply(self, engine: Engine, view: View, decision: Decision) -> None:
         """Suspend, resize and start; then set the time of the next round."""
-        wanted = np.asarray(decision.gpus, float)
-        model = np.full(view.jobs.size, -1, np.int64) if decision.model is None else decision.model
+        # what asks for no GPU is not the allocator's to give: it runs as soon as a node has the CPU
+        wanted = np.where(view.gpus > 0, decision.gpus, 0.0)
+        model = np.full(view.jobs.size, -1, np.int64) if decision.model is None else decision.model.copy()
         beside = np.full(view.jobs.size, -1, np.int64) if decision.beside is None else decision.beside
         stays = view.running & (wanted == view.held) & ((model < 0) | (self.speeds.held[view.jobs] == model))
         stays = self.company.stay(view.jobs, stays, beside)
-        for j in view.jobs[view.running & ~stays]:
-            loop.suspend(engine.root, int(j))
+        suspend(engine.root, view.jobs[view.running & ~stays])
         order = np.arange(view.jobs.size) if decision.start_order is None else decision.start_order
-        for i in np.flatnonzero((view.gpus == 0) & ~view.running):
-            # what asks for no GPU is not the allocator's to give: it runs as soon as a node has the CPU
-            self._start(engine, int(view.jobs[i]), 0.0, 0.0, -1)
-        guest = {int(beside[k]): int(view.jobs[k]) for k in np.flatnonzero(beside >= 0)}
-        for i in order:
-            if wanted[i] > 0 and not stays[i] and beside[i] < 0:
-                size, asked = float(wanted[i]), float(view.gpus[i])
-                self._start(engine, int(view.jobs[i]), size, asked, int(model[i]), guest.get(int(i), -1))
+        without = np.flatnonzero((view.gpus == 0) & ~view.running)
+        starts = order[((wanted > 0) & ~stays & (beside < 0))[order]]
+        guest = np.full(view.jobs.size, -1, np.int64)
+        guests = np.flatnonzero(beside >= 0)
+        guest[beside[guests]] = view.jobs[guests]
+        model[without] = -1
+        self._start(engine, view, np.concatenate([without, starts]), wanted, model, guest)
         self.company.seat(engine, view.jobs, stays, beside, model)
         chosen = view.jobs[wanted > 0]
         self.log.round(view.now_s, chosen[engine.arrays["jobs"]["state"][chosen] != RUNNING])
@@ -192,20 +193,25 @@ class Rounds:
         self._next_s = again if again is not None and again > view.now_s else view.now_s + self.round_s
         engine.root["round_at"] = np.inf if self._patience.is_over(engine) else self._next_s
 
-    def _start(self, engine: Engine, job: int, gpus: float, asked: float, model: int, guest: int = -1) -> None:
-        kind = self.classes.of(engine, job, model, None if gpus == asked else round(gpus))
-        size = self.speeds.scaling.relative(job, gpus) if gpus != asked else 1.0
-        if guest < 0:
-            rate = size * self.speeds.relative(job, model)
-        else:
-            rate = self.speeds.relative_beside(job, guest, model)
-        engine.arrays["jobs"]["rate"][job] = rate
-        while True:
-            answer = loop.launch(engine.root, job, kind)
-            if answer >= 0:
-                break
+    def _start(self, engine: Engine, view: View, at: I8, gpus: F8, model: I8, guest: I8) -> None:
+        """Start the jobs at these positions of the view, in this order.
+
+        gpus: f8, what each gets; model: i8, on which model, -1 = any; guest: i8, who is to share them, -1 = nobody.
+        """
+        jobs, gpus, model, guest = view.jobs[at], gpus[at], model[at], guest[at]
+        rate, kind = np.ones(at.size), np.empty(at.size, np.int64)
+        resized = gpus != view.gpus[at]
+        kind[~resized] = self.classes.of_all(engine, jobs[~resized], model[~resized])
+        for i in np.flatnonzero(resized):
+            kind[i] = self.classes.of(engine, int(jobs[i]), int(model[i]), round(float(gpus[i])))
+            rate[i] = self.speeds.scaling.relative(int(jobs[i]), float(gpus[i]))
+        for i in np.flatnonzero((model >= 0) & self.speeds.profiled[jobs] & (guest < 0)):
+            rate[i] *= self.speeds.relative(int(jobs[i]), int(model[i]))
+        for i in np.flatnonzero(guest >= 0):
+            rate[i] = self.speeds.relative_beside(int(jobs[i]), int(guest[i]), int(model[i]))
+        fits, done = np.zeros(at.size, bool), 0
+        while (done := launch(engine.root, jobs, kind, rate, done, fits)) < at.size:
             engine.grow()
-        self._held[job] = gpus if answer else 0.0
-        if answer:
-            self.speeds.held[job] = model
-            self.sizes.append(gpus)
+        self._held[jobs] = np.where(fits, gpus, 0.0)
+        self.speeds.held[jobs[fits]] = model[fits]
+        self.sizes.extend(gpus[fits].tolist())

@@ -16,6 +16,7 @@ from apportion.engine.layout import (
     EASY,
     F8,
     GROW,
+    I4,
     I8,
     JOB,
     KEY_JOB,
@@ -119,6 +120,19 @@ class Engine(State):
         self.attach("outside", np.zeros(0, OUTSIDE) if outside is None else outside)
         self.attach("reach", encoded.reach.ravel())
         self.attach("bound", _bound(encoded))
+
+    def set_rates(self, profile: I4, rates: F8) -> None:
+        """Let jobs work at the speed of the nodes they are on.
+
+        profile: i4[jobs], row of `rates`, -1 = as fast everywhere. rates: f8[profiles, GPU models], work a second over
+        that on the model that run times are of.
+        """
+        self.attach("profile", profile)
+        self.attach("rates", rates.ravel())
+        self.root["rates_rows"] = len(rates)
+        slowest = np.where(rates > 0, rates, np.inf).min(axis=1)
+        known = profile >= 0
+        self.arrays["jobs"]["rate"][known] = slowest[profile[known]]
 
     def _set_order(self, order: OrderPlan, settings: Settings) -> None:
         by_job = order.mode in (KEY_PREEMPTIVE, KEY_JOB) and order.kernel is not None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from apportion.engine.encode import Encoded
-from apportion.engine.layout import F8, I8, RUNNING, Records
+from apportion.engine.layout import F8, I4, I8, RUNNING, Records
 from apportion.engine.run import Engine
 from apportion.engine.scaling import Scaling, scaling_of
 from apportion.engine.view import View
+from apportion.model.workload import Workload
 
 
 @dataclass
@@ -24,7 +26,8 @@ class Speeds:
     encoded: of the run. speed: f8[jobs, models], units of work a second on the GPUs asked for, 0 where it cannot run.
     units: f8[jobs], work in all: training steps where the job has a profile, else seconds. gpus: f8[jobs].
     least, most: f8[jobs], bounds of elastic jobs. weight: f8[jobs]. deadline_s: f8[jobs], inf = none.
-    work_s: f8[jobs], run times. profiled: whose speeds were measured. scaling: how speed grows with GPUs. held:
+    work_s: f8[jobs], run times. per_second: f8[jobs], units of work in a second of run time, which is the speed on the
+    model that run times are of. profiled: whose speeds were measured. scaling: how speed grows with GPUs. held:
     i8[jobs], the model each runs or ran on. kind, beside: speeds on devices that are shared, as in `View`; None where
     no pair was measured, or before `pair`.
     """
@@ -38,6 +41,7 @@ class Speeds:
     weight: F8
     deadline_s: F8
     work_s: F8
+    per_second: F8
     profiled: npt.NDArray[np.bool_]
     scaling: Scaling
     kind: I8 | None = None
@@ -65,23 +69,18 @@ class Speeds:
         model = np.maximum(nodes["model"], 0)
         return np.bincount(model, nodes["gpus"] * nodes["up"], len(self.models)).astype(np.float64)
 
-    @property
-    def per_second(self) -> F8:
-        """Return units of work that a second of run time stands for: f8[jobs]."""
-        return self.units / np.maximum(self.work_s, 1e-300)
-
     def relative(self, job: int, model: int) -> float:
         """Return by how much faster than its run time says a job runs on a model (-1 = on whatever it is given)."""
         if model < 0 or not self.profiled[job]:
             return 1.0
-        return float(self.speed[job, model] * self.work_s[job] / self.units[job])
+        return float(self.speed[job, model] / self.per_second[job])
 
     def relative_beside(self, job: int, other: int, model: int) -> float:
         """Return the same for a job that shares all its GPUs with another one."""
         assert self.kind is not None and self.beside is not None
         older, younger = min(job, other), max(job, other)
         speed = self.beside[self.kind[older], self.kind[younger], model, int(job == younger)]
-        return float(speed * self.work_s[job] / self.units[job])
+        return float(speed / self.per_second[job])
 
     def view(
         self, engine: Engine, jobs: I8, capacity: F8, speed: F8, done: F8, left: F8, attained_s: F8, table: Records
@@ -130,7 +129,7 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
     units = table["duration_s"].to_numpy().astype(np.float64)
     speed = np.ones((table.height, len(models)))
     names = table["profile"].to_list()
-    work, profiled = units.copy(), np.zeros(table.height, bool)
+    work, profiled, per_second = units.copy(), np.zeros(table.height, bool), np.ones(table.height)
     if workload.profiles is not None and "total_steps" in table.columns and table.height:
         known = workload.profiles.speeds(names, gpus.astype(np.int64).tolist(), models)
         found = known.max(axis=1) > 0
@@ -140,6 +139,7 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
             found = known[:, 0] > 0
         speed[found], profiled = known[found], found
         units = np.where(found, table["total_steps"].to_numpy().astype(np.float64), units)
+        per_second = np.where(found, table["steps_per_s"].fill_null(1.0).to_numpy().astype(np.float64), 1.0)
     allowed = table["gpu_models"].list.len().to_numpy() > 0
     if allowed.any():
         for k, model in enumerate(models):
@@ -150,4 +150,46 @@ def speeds_of(encoded: Encoded, least: F8, most: F8) -> Speeds:
         weight = table["priority_weight"].cast(pl.Float64).fill_null(1.0).to_numpy()
     deadline = table["deadline_s"].fill_null(np.inf).to_numpy()
     scaling = scaling_of(workload, gpus, least, most)
-    return Speeds(encoded, speed, units, gpus, least, most, weight, deadline, work, profiled, scaling)
+    return Speeds(encoded, speed, units, gpus, least, most, weight, deadline, work, per_second, profiled, scaling)
+
+
+def rates_of(workload: Workload, models: Sequence[str]) -> tuple[I4, F8] | None:
+    """Return how fast jobs are on each GPU model, over the one that run times are of; None where all are alike.
+
+    Returns
+    -------
+    (i4[jobs], row of the rates, -1 = not profiled; f8[profiles, models], 0 = cannot run there).
+    """
+    table = workload.table
+    if workload.profiles is None or "steps_per_s" not in table.columns or not models:
+        return None
+    keys = ["profile", "gpus", "steps_per_s"]
+    distinct = table.select(keys).unique(maintain_order=True).filter(pl.col("steps_per_s") > 0)
+    names, widths = distinct["profile"].to_list(), distinct["gpus"].to_list()
+    speed = workload.profiles.speeds(names, widths, models) / distinct["steps_per_s"].to_numpy()[:, None]
+    known = speed.max(axis=1, initial=0.0) > 0
+    if not known.any() or np.allclose(speed[known], 1.0, rtol=1e-9):
+        return None
+    numbered = distinct.filter(pl.Series(known)).with_columns(row=pl.int_range(int(known.sum()), dtype=pl.Int32))
+    row = table.select(keys).join(numbered, on=keys, how="left", nulls_equal=True, maintain_order="left")["row"]
+    return row.fill_null(-1).to_numpy(), speed[known]
+
+
+def where_it_runs(workload: Workload, models: Sequence[str]) -> Workload:
+    """Return the workload with each job bound to the GPU models on which its profile says it runs."""
+    found = rates_of(workload, models)
+    if found is None or (found[1] > 0).all():
+        return workload
+    profile, rates = found
+    able = [[model for model, rate in zip(models, row, strict=True) if rate > 0] for row in rates]
+    asked = workload.table["gpu_models"].to_list()
+    bound = [
+        given if row < 0 or len(able[row]) == len(models) else _both(given, able[row])
+        for given, row in zip(asked, profile.tolist(), strict=True)
+    ]
+    return replace(workload, table=workload.table.with_columns(gpu_models=pl.Series(bound, dtype=pl.List(pl.String))))
+
+
+def _both(asked: list[str], able: list[str]) -> list[str]:
+    """Return the models that are asked for (none = any) and able; where there are none, those asked for."""
+    return [model for model in able if model in asked or not asked] or asked

@@ -176,6 +176,8 @@ ARRAYS = {
     "buckets": np.dtype("f8"),  # scratch of `fragment`: milli-GPU, in the order of `BUCKETS`
     "probe": NODE,  # one record, a node as it would be
     "tables": np.dtype("f8"),  # what a placement computed beforehand
+    "profile": np.dtype("i4"),  # by job, row of `rates`, -1 = as fast everywhere; empty where all are
+    "rates": np.dtype("f8"),  # profiles x GPU models, work a second over that on the reference model
 }
 """The arrays of a run; `Root` holds the address and the length of each."""
 
@@ -221,6 +223,7 @@ NUMBERS = {
     "late_moves": "i8",  # feedback queues: the next move is foreseen too late, as in the released simulator
     "wake_on_change": "i8",  # allocators: also stop when a job arrives or ends
     "slice": "i8",  # events after which the loop returns for a moment
+    "rates_rows": "i8",
     "second_kernel": "i8",  # addresses of compiled functions
     "second_wide": "i8",  # whether that one looks at the whole run
     "device_kernel": "i8",
@@ -310,3 +313,5 @@ thresholds = _view("thresholds")
 buckets = _view("buckets")
 probe = _view("probe")
 tables = _view("tables")
+profile = _view("profile")
+rates = _view("rates")

@@ -17,7 +17,7 @@ from apportion.engine.round_log import RoundLog
 from apportion.engine.rounds import Rounds
 from apportion.engine.rules import Rules, get_rules
 from apportion.engine.run import Engine, Times
-from apportion.engine.speeds import speeds_of
+from apportion.engine.speeds import rates_of, speeds_of, where_it_runs
 from apportion.engine.step_rounds import StepRounds
 from apportion.engine.world import OUTSIDE
 from apportion.model.cluster import Cluster
@@ -97,7 +97,9 @@ def simulate(
         raise InputError(f"found until {until!r}, expected seconds")
     if seed < 0:
         raise InputError(f"found seed {seed!r}, expected a whole number of at least 0")
-    encoded = encode(workload, cluster)
+    models = cluster.table["gpu_model"].drop_nulls().unique(maintain_order=True).to_list()
+    by_order = not isinstance(chosen.order, Allocator)
+    encoded = encode(where_it_runs(workload, models) if by_order else workload, cluster)
     times = _times(workload)
     settings = Settings(
         BACKFILL[backfill],
@@ -116,6 +118,8 @@ def simulate(
         raise PolicyError(f"{chosen.name}: backfill easy needs an order whose first job keeps its place")
     outside = _outside(failures, cluster)
     engine = Engine(encoded, times, order, chosen.placement.plan(), settings, outside)
+    if allocator is None and (found := rates_of(workload, models)) is not None:
+        engine.set_rates(*found)
     decide = None
     how_rounds = get_rules(rules) if rules is not None else None
     asked: RoundLog | None = None

@@ -74,8 +74,8 @@ class Regimes:
 
     Parameters
     ----------
-    jobs: of the run. A job of a trace with batch sizes (column `mode`, and profiles) has its regimes; any other is one
-    regime that lasts as long as its estimate, twice as long when that is over, and so on.
+    jobs: of the run. A job of a trace with batch sizes (columns `mode` and `epochs`, and profiles) has its regimes; any
+    other is one regime that lasts as long as its estimate, twice as long when that is over, and so on.
     """
 
     jobs: Jobs
@@ -83,7 +83,8 @@ class Regimes:
 
     def __post_init__(self) -> None:
         table = self.jobs.workload.table
-        self._profiles = self.jobs.workload.profiles if "mode" in table.columns else None
+        # Gavel's jobs have a mode, which never changes, and no epochs
+        self._profiles = self.jobs.workload.profiles if {"mode", "epochs"} <= set(table.columns) else None
         self._estimate_s = table["estimate_s"].fill_null(np.nan).to_numpy()
         self._duration_s = table["duration_s"].to_numpy()
 
