@@ -1,8 +1,8 @@
 """Allocators: milliseconds a solve of Gavel's programs on one core, and runs of published traces.
 
 Run `python -m bench.rounds [solves] [parts] [gavel] [shockwave] [philly]`, all but the last by default: a month of
-Philly on 400 GPUs takes minutes. Where cvxpy is installed, the same max-min program is also written in it (with ECOS),
-as the released code does, and solved in the same run.
+Philly on 400 GPUs takes minutes. Where cvxpy is installed (dependency group `bench`), the same programs are also
+written in it (with ECOS), as the released code does, and solved in the same run.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def warm(case: Case, solve: Callable[[Case], object]) -> float:
     return statistics.median(found[1:])
 
 
-def modelled(case: Case) -> Callable[[], object] | None:
-    """Return the same program in cvxpy, None without it."""
+def modelled(case: Case, times: tuple[np.ndarray, ...] = ()) -> Callable[[], object] | None:
+    """Return max-min, or with times (left, elapsed, alone) the finish times, in cvxpy with ECOS; None without it."""
     try:
         import cvxpy as cp
     except ImportError:
@@ -81,10 +81,23 @@ def modelled(case: Case) -> Callable[[], object] | None:
         x = cp.Variable(case.speed.shape)
         width = np.repeat(case.width[:, None], MODELS, axis=1)
         room = [x >= 0, cp.sum(cp.multiply(width, x), axis=0) <= case.capacity, cp.sum(x, axis=1) <= 1]
-        least = cp.min(cp.sum(cp.multiply(programs.fairness_rows(case), x), axis=1))
-        return cp.Problem(cp.Maximize(least), room).solve(solver="ECOS")
+        if times:
+            left, elapsed, alone = times
+            took = cp.multiply(left, cp.inv_pos(cp.sum(cp.multiply(case.speed, x), axis=1)))
+            goal = cp.Minimize(cp.max(cp.multiply(elapsed + took, 1 / alone)))
+        else:
+            goal = cp.Maximize(cp.min(cp.sum(cp.multiply(programs.fairness_rows(case), x), axis=1)))
+        return cp.Problem(goal, room).solve(solver="ECOS")
 
     return solve
+
+
+def beside(ours: float, other: Callable[[], object] | None) -> str:
+    """Return what to print of the same program in cvxpy."""
+    if other is None:
+        return ""
+    theirs = timed(other)
+    return f"; in cvxpy with ECOS {theirs:.0f}, ours / cvxpy {ours / theirs:.2f}"
 
 
 def alike(case: Case, count: float) -> Case:
@@ -102,13 +115,29 @@ def solves() -> None:
     print(f"{JOBS} jobs x {MODELS} models, CPU ms a solve (median of {REPEATS})")
     for name, solve in (("max-min", programs.max_min), ("max-min, filled", fill)):
         print(f"  {name}: 80 types of job {timed(partial(_of_types, solve, typed)):.1f}", end=", ")
-        print(f"all different {timed(partial(solve, each)):.0f} from nothing, {warm(each, solve):.1f} from the last")
+        ours, again = timed(partial(solve, each)), warm(each, solve)
+        same = beside(ours, modelled(each) if solve is programs.max_min else None)
+        print(f"all different {ours:.0f} from nothing, {again:.1f} from the last{same}")
     for count, much in ((2.2, "half of the jobs run all the time"), (8.0, "all of them do")):
         print(f"  max-min, filled, {much}: {timed(partial(fill, alike(each, count))):.0f}")
     left = np.random.default_rng(2).uniform(1e3, 1e5, JOBS)
     print(f"  makespan, all different: {timed(partial(programs.makespan, each, left)):.0f}")
-    other = modelled(each)
-    print("  cvxpy is not installed" if other is None else f"  max-min in cvxpy with ECOS: {timed(other):.0f}")
+    elapsed = np.random.default_rng(3).uniform(0, 1e5, JOBS)
+    for count, how in ((1.0, "the latest cannot be faster"), (0.125, "GPUs are what lacks")):
+        case = alike(each, count)
+        alone = elapsed + left / (case.speed * programs.even(case.width, case.capacity)).sum(axis=1)
+        ours = timed(partial(programs.finish_time, case, left, elapsed, alone))
+        print(f"  finish times, {how}: {ours:.0f}{beside(ours, modelled(case, (left, elapsed, alone)))}")
+    if modelled(each) is None:
+        print("  cvxpy is not installed: no ratios")
+
+
+def _of_all(solves: list[Callable[[], object]]) -> float:
+    """Return the milliseconds of process time that all take together, 0 = there are none."""
+    began = time.process_time()
+    for solve in solves:
+        solve()
+    return 1e3 * (time.process_time() - began) if solves else 0.0
 
 
 def parts() -> None:
@@ -122,10 +151,11 @@ def parts() -> None:
             for k, n in enumerate(len(whole.width[k::count]) for k in range(count))
         ]
         for name, solve in (("max-min", programs.max_min), ("max-min, filled", fill)):
-            began = time.process_time()
-            for part in dealt:
-                solve(part)
-            print(f"  {name}, in {count} parts: {1e3 * (time.process_time() - began):.0f}")
+            ours = _of_all([partial(solve, part) for part in dealt])
+            same = [modelled(part) for part in dealt] if solve is programs.max_min else []
+            theirs = _of_all([other for other in same if other is not None])
+            print(f"  {name}, in {count} parts: {ours:.0f}", end="")
+            print(f"; in cvxpy with ECOS {theirs:.0f}, ours / cvxpy {ours / theirs:.2f}" if theirs else "")
 
 
 def _runs(

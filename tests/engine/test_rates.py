@@ -50,7 +50,9 @@ def ends(work: ap.Workload, cluster: str, policy: str, **settings: str) -> list[
     return ap.simulate(work, ap.parse_cluster(cluster), policy, check=True, **settings).jobs["end_s"].to_list()
 
 
-@pytest.mark.parametrize("policy", ["fifo", "sjf", "srtf", "las", "fair", "tiresias", "gavel", "gandiva-fair", "allox"])
+@pytest.mark.parametrize(
+    "policy", ["fifo", "sjf", "srtf", "las", "fair", "tiresias", "gavel", "gandiva-fair", "allox", "round-robin"]
+)
 def test_a_job_is_as_fast_as_its_gpus(policy: str) -> None:
     one = workload(("net", 1, 100.0, 0.0))
     assert ends(one, "1x4:V100", policy) == [pytest.approx(100.0)]

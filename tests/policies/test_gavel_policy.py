@@ -140,6 +140,53 @@ def test_finish_time_fairness_cannot_be_bettered(seed: int) -> None:
         assert best_of(case, case.speed / (left / smaller)[:, None], np.zeros(n)) < 1.0
 
 
+def worst(case: Case, times: tuple[F8, F8, F8], x: F8) -> float:
+    left, elapsed, alone = times
+    return float(((elapsed + left / (case.speed * x).sum(axis=1)) / alone).max())
+
+
+def times_of(seed: int, n: int) -> tuple[F8, F8, F8]:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(1e3, 1e4, n), rng.uniform(0, 1e3, n), rng.uniform(1e3, 1e4, n)
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_finish_times_on_one_model_are_those_of_a_program(seed: int) -> None:
+    """A second model that nobody can use makes no difference, but is no longer seen through at once."""
+    case = case_of(seed, models=1)
+    case = replace(case, capacity=case.capacity / 2)
+    n = len(case.width)
+    two = replace(case, speed=np.hstack([case.speed, np.zeros((n, 1))]), capacity=np.append(case.capacity, 1.0))
+    times = times_of(seed, n)
+    one, other = programs.finish_time(case, *times), programs.finish_time(two, *times)
+    assert one is not None and other is not None
+    holds(case, one)
+    assert worst(case, times, one) == pytest.approx(worst(two, times, other), rel=2e-4)
+    assert one.sum() == pytest.approx(other[:, 0].sum(), rel=1e-2)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_finish_times_of_many_jobs_cannot_be_bettered(share: float) -> None:
+    """So many that the search begins at what a sample says; by halving rho with another solver."""
+    case = case_of(7, 320)
+    case = replace(case, capacity=case.capacity * 20 * share)
+    times = left, elapsed, alone = times_of(7, 320)
+    x = programs.finish_time(case, *times)
+    assert x is not None
+    holds(case, x)
+    found = worst(case, times, x)
+    at_best = float(((elapsed + left / case.speed.max(axis=1)) / alone).max())
+    assert found >= at_best * (1 - 1e-6)
+    if found > at_best * (1 + 1e-6):
+        needs = left / (found * (1 - 2e-4) * alone - elapsed)
+        rows, limit = rows_of(case)
+        levels = np.zeros((320, case.speed.size))
+        for m, row in enumerate(case.speed):
+            levels[m, m * row.size : (m + 1) * row.size] = -row
+        assert linprog(np.zeros(levels.shape[1]), np.vstack([rows, levels]), np.r_[limit, -needs]).status == 2
+
+
 @given(SEEDS)
 @settings(max_examples=20, deadline=None)
 def test_throughput_and_deadlines(seed: int) -> None:

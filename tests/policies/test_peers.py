@@ -268,6 +268,36 @@ def test_themis_serves_the_least_fair_first_and_keeps_leases() -> None:
 
 
 @settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.floats(10, 1000)), min_size=1, max_size=6),
+    st.floats(0, 1e6),
+    st.floats(0.01, 1),
+)
+def test_leases_end_together_and_never_early(jobs: list[tuple[int, float]], now_s: float, together: float) -> None:
+    gpus, remaining_s = ([float(value[k]) for value in jobs] for k in (0, 1))
+    seen = view(gpus=gpus, remaining_s=remaining_s, submit_s=[0.0] * len(jobs), now_s=now_s)
+    alone, grouped = (parse_policy(f"themis[lease=100,together={part}]").order for part in (0, together))
+    first, second = alone.decide(seen), grouped.decide(seen)  # type: ignore[union-attr]
+    assert first.gpus.tolist() == second.gpus.tolist()
+    leased = np.flatnonzero(first.gpus)
+    longer = grouped._until.of(leased) - alone._until.of(leased)  # type: ignore[union-attr]
+    step_s = 100 * together
+    assert (longer >= 0).all() and (longer < step_s + 1e-6).all()
+    ends = grouped._until.of(leased) / step_s  # type: ignore[union-attr]
+    assert ends == pytest.approx(np.round(ends), abs=1e-6)
+
+
+def test_leases_that_end_close_together_are_auctioned_at_once() -> None:
+    trace = ap.load("synthetic:philly?jobs=200&load=1.3&seed=3").workload
+    each, grouped = (
+        ap.simulate(trace, ap.parse_cluster("pool:32"), f"themis[together={part}]", check=True).summary()
+        for part in (0, 0.25)
+    )
+    assert grouped["rounds"]["count"] < each["rounds"]["count"]
+    assert grouped["completed"] == each["completed"] == 200
+
+
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 50), min_size=1, max_size=8), st.floats(0, 100))
 def test_equal_parts_are_equal_and_waste_nothing(most: list[float], total: float) -> None:
     got = fill(np.array(most), total)
@@ -402,6 +432,7 @@ def test_allox_as_published_within_a_percent() -> None:
         ("themis[f=1]", "more than 0 and at most 1"),
         ("themis[form=lottery]", "auction or filter"),
         ("themis[lease=0]", "at least 1"),
+        ("themis[together=2]", "0 to 1"),
         ("optimus[round=0]", "at least 1"),
         ("afs[round=0]", "at least 1"),
         ("gandiva-fair[by=group]", "job or user"),

@@ -21,12 +21,12 @@ def active(root, known, since):
     n = 0
     for j in known:
         state = jobs(w)[j].state
-        if state == PENDING or state == RUNNING:
+        if state in (PENDING, RUNNING):
             found[n] = j
             n += 1
     for j in range(since, w.arrived):
         state = jobs(w)[j].state
-        if state == PENDING or state == RUNNING:
+        if state in (PENDING, RUNNING):
             found[n] = j
             n += 1
     return found[:n]

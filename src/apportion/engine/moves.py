@@ -109,7 +109,7 @@ def _rate(w, j, pieces):
     """Return how fast job j works on the next so many places of the log: as its slowest piece."""
     row = profile(w)[j]
     if row < 0:
-        return 1.0
+        return 1.0 if row == -1 else jobs(w)[j].rate
     models = w.rates_n // max(w.rates_rows, 1)
     slowest = np.inf
     for p in range(w.put_count, w.put_count + pieces):

@@ -14,7 +14,7 @@ from apportion.engine.active import active, launch, standing, suspend
 from apportion.engine.classes import Classes
 from apportion.engine.company import Company
 from apportion.engine.encode import Encoded
-from apportion.engine.layout import F8, I8, RUNNING
+from apportion.engine.layout import F8, I4, I8, RUNNING
 from apportion.engine.patience import Patience
 from apportion.engine.round_log import RoundLog
 from apportion.engine.run import Engine
@@ -30,7 +30,8 @@ class Rounds:
     Parameters
     ----------
     encoded: of the run. least, most: f8[jobs], GPU bounds of elastic jobs. round_s: seconds between rounds.
-    numbers: i8[jobs], lasting names of the jobs; default their row numbers.
+    numbers: i8[jobs], lasting names of the jobs; default their row numbers. rows: i4[jobs], as in `Engine.set_rates`:
+    for jobs that are put on whatever model there is; None = all are as fast everywhere.
     """
 
     encoded: Encoded
@@ -38,6 +39,7 @@ class Rounds:
     most: F8
     round_s: float
     numbers: I8 | None = None
+    rows: I4 | None = None
     speeds: Speeds = field(init=False)
     classes: Classes = field(init=False)
     log: RoundLog = field(init=False)
@@ -149,11 +151,11 @@ class Rounds:
         picked = self._turns.pick(view.jobs, view.gpus, view.speed, view.capacity, view.kind, view.beside)
         gpus, model = np.zeros(view.jobs.size), np.full(view.jobs.size, -1, np.int64)
         beside = np.full(view.jobs.size, -1, np.int64)
-        for i, k, m in picked:
-            gpus[i], model[i] = view.gpus[i], m
-            if k >= 0:
-                gpus[k], model[k], beside[k] = view.gpus[k], m, i
-        first = np.array([i for i, _, _ in picked], np.int64)
+        first, second, on = np.array(picked, np.int64).reshape(-1, 3).T
+        gpus[first], model[first] = view.gpus[first], on
+        both = second >= 0
+        one, two = first[both], second[both]
+        gpus[two], model[two], beside[two] = view.gpus[two], on[both], one
         self.apply(engine, view, Decision(gpus, first, model, beside=beside))
 
     def _turns_due(self, view: View) -> bool:
@@ -209,6 +211,8 @@ class Rounds:
             rate[i] *= self.speeds.relative(int(jobs[i]), int(model[i]))
         for i in np.flatnonzero(guest >= 0):
             rate[i] = self.speeds.relative_beside(int(jobs[i]), int(guest[i]), int(model[i]))
+        if self.rows is not None:
+            engine.arrays["profile"][jobs] = np.where((model < 0) & ~resized, self.rows[jobs], -2)
         fits, done = np.zeros(at.size, bool), 0
         while (done := launch(engine.root, jobs, kind, rate, done, fits)) < at.size:
             engine.grow()

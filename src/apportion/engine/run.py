@@ -124,8 +124,8 @@ class Engine(State):
     def set_rates(self, profile: I4, rates: F8) -> None:
         """Let jobs work at the speed of the nodes they are on.
 
-        profile: i4[jobs], row of `rates`, -1 = as fast everywhere. rates: f8[profiles, GPU models], work a second over
-        that on the model that run times are of.
+        profile: i4[jobs], row of `rates`, -1 = as fast everywhere, -2 = as told when it starts.
+        rates: f8[profiles, GPU models], work a second over that on the model that run times are of.
         """
         self.attach("profile", profile)
         self.attach("rates", rates.ravel())

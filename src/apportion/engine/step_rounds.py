@@ -84,7 +84,8 @@ class StepRounds:
         count, models = self.speeds.speed.shape
         if self.packs:
             self.speeds.pair()
-        self.turns = Turns(count, models, self.rules.round_s, self.rules.reset_s, self.order, self.seed, self.packs)
+        order = self.order or tuple(range(models))
+        self.turns = Turns(count, models, self.rules.round_s, self.rules.reset_s, order, self.seed, self.packs)
         self.classes = Classes(self.speeds.encoded)
         self._busy = np.zeros(models)
         self.log = RoundLog(self.speeds.models, self._busy)

@@ -12,7 +12,9 @@ import random
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
+from apportion.engine.jit import entry
 from apportion.engine.layout import F8, I8
 from apportion.engine.pairs import Pairs
 from apportion.engine.view import Shares
@@ -29,8 +31,8 @@ class Turns:
     ----------
     jobs, models: how many there are. round_s: length of a round; every job is taken to have received half of one, so
     that no priority is infinite. reset_s: shares are computed anew at most so often.
-    order: GPU models in the order in which they are given. seed: shuffles that order in every round, None = it stays.
-    packs: jobs may run in pairs on the same GPUs.
+    order: GPU models in the order in which they are given out, () = the fastest first, whatever the order of the nodes.
+    seed: shuffles that order in every round, None = it stays. packs: jobs may run in pairs on the same GPUs.
     """
 
     jobs: int
@@ -59,7 +61,6 @@ class Turns:
         self.deficit = np.zeros((self.jobs, self.models))
         self.pairs = Pairs(self.models, self.round_s / 2)
         self._total = np.zeros(self.models)
-        self.order = self.order or tuple(range(self.models))
         self._random = random.Random(self.seed) if self.seed is not None else None
 
     def wants_shares(self, now: float) -> bool:
@@ -109,39 +110,54 @@ class Turns:
         width: f8[active], GPUs. speed: f8[active, models], 0 where a job cannot run. capacity: f8[models], GPUs.
         kind, beside: as in `View`.
         """
-        order = list(self.order)
-        if self._random is not None:
-            self._random.shuffle(order)
+        steps = self._steps(speed)
         if self.packs and kind is not None and beside is not None:
-            return self._pick_packed(active, width, speed, capacity, kind, beside, order)
+            return self._pick_packed(active, width, speed, capacity, kind, beside, steps)
         share = self.share[active]
         known = ~np.isnan(share[:, 0])
-        share = np.nan_to_num(share)
+        share[~known] = 0.0
         with np.errstate(divide="ignore", invalid="ignore"):
             part = self.received[active] / self._total
             priority = np.where(part > 0, share / part, share * UNSERVED)
         priority = np.where((share > 0) & (speed > 0), priority, 0.0)
-        deficit = self.deficit[active]
+        deficit, left = self.deficit[active], capacity.copy()
         taken = np.zeros(active.size, bool)
         picked: list[tuple[int, int, int]] = []
-        for model in order:
-            left = capacity[model]
+        for model, shared in steps:
+            if left[model] <= 0:
+                continue
+            runs = (priority[:, model] > 0) == shared
+            if not shared:
+                runs &= speed[:, model] > 0
             ranked = np.lexsort((-share[:, model], -deficit[:, model], -priority[:, model]))
-            runs = (priority if self.only else speed)[ranked, model] > 0
-            for i in ranked[runs & ~taken[ranked]].tolist():
-                if left <= 0:
-                    break
-                if width[i] > left:
-                    continue
-                left -= width[i]
-                taken[i] = True
-                # a job without a share yet is counted, and waits: as in the released code
-                if known[i]:
-                    picked.append((i, -1, model))
+            here = _fitting(ranked, runs, width, float(left[model]), taken)
+            left[model] -= width[here].sum()
+            # a job without a share yet is counted, and waits: as in the released code
+            picked += [(i, -1, model) for i in here[known[here]].tolist()]
         return picked
 
+    def _steps(self, speed: F8) -> list[tuple[int, bool]]:
+        """Return in which order GPUs are given out: GPU models, and whether to those with a share there or the others.
+
+        speed: f8[jobs, models].
+        """
+        order = list(self.order)
+        if not order and speed.size:
+            best = np.maximum(speed.max(axis=1, keepdims=True), 1e-300)
+            order = np.argsort(-(speed / best).mean(axis=0), kind="stable").tolist()
+        if self._random is not None:
+            self._random.shuffle(order)
+        return [(model, shared) for model in order for shared in ((True,) if self.only else (True, False))]
+
     def _pick_packed(
-        self, active: I8, width: F8, speed: F8, capacity: F8, kind: I8, beside: F8, order: list[int]
+        self,
+        active: I8,
+        width: F8,
+        speed: F8,
+        capacity: F8,
+        kind: I8,
+        beside: F8,
+        steps: list[tuple[int, bool]],
     ) -> list[tuple[int, int, int]]:
         pairs = self.pairs
         first, second = np.searchsorted(active, pairs.older), np.searchsorted(active, pairs.younger)
@@ -160,24 +176,39 @@ class Turns:
         deficit = np.concatenate([self.deficit[active], pairs.deficit])
         taken = np.zeros(active.size + 1, bool)  # the last stands for no other
         picked: list[tuple[int, int, int]] = []
-        for model in order:
-            left = capacity[model]
-            # those with a share come first; the others are looked at only while GPUs are left
-            for some in (priority[:, model] > 0, (priority[:, model] <= 0) & runs[:, model] & (not self.only)):
-                rows = np.flatnonzero(some & ~taken[own] & ~taken[other]) if left > 0 else alone[:0]
-                ranked = rows[
-                    np.lexsort((age[rows], -share[rows, model], -deficit[rows, model], -priority[rows, model]))
-                ]
-                for r in ranked.tolist():
-                    if left <= 0:
-                        break
-                    i, k = int(own[r]), int(other[r])
-                    if taken[i] or (k >= 0 and taken[k]) or width[i] > left:
-                        continue
-                    left -= width[i]
-                    taken[i] = True
-                    if k >= 0:
-                        taken[k] = True
-                    if known[r]:
-                        picked.append((i, k, model))
+        left = capacity.copy()
+        for model, shared in steps:
+            if left[model] <= 0:
+                continue
+            some = (priority[:, model] > 0) if shared else (priority[:, model] <= 0) & runs[:, model]
+            rows = np.flatnonzero(some & ~taken[own] & ~taken[other])
+            ranked = rows[np.lexsort((age[rows], -share[rows, model], -deficit[rows, model], -priority[rows, model]))]
+            for r in ranked.tolist():
+                if left[model] <= 0:
+                    break
+                i, k = int(own[r]), int(other[r])
+                if taken[i] or (k >= 0 and taken[k]) or width[i] > left[model]:
+                    continue
+                left[model] -= width[i]
+                taken[i] = True
+                if k >= 0:
+                    taken[k] = True
+                if known[r]:
+                    picked.append((i, k, model))
         return picked
+
+
+@entry
+def _fitting(ranked: I8, runs: npt.NDArray[np.bool_], width: F8, left: float, taken: npt.NDArray[np.bool_]) -> I8:
+    """Take jobs in this order while they fit; return them."""
+    found = np.empty(ranked.size, np.int64)
+    n = 0
+    for i in ranked:
+        if left <= 0:
+            break
+        if runs[i] and not taken[i] and width[i] <= left:
+            left -= width[i]
+            taken[i] = True
+            found[n] = i
+            n += 1
+    return found[:n]

@@ -99,7 +99,7 @@ def simulate(
         raise InputError(f"found seed {seed!r}, expected a whole number of at least 0")
     models = cluster.table["gpu_model"].drop_nulls().unique(maintain_order=True).to_list()
     by_order = not isinstance(chosen.order, Allocator)
-    encoded = encode(where_it_runs(workload, models) if by_order else workload, cluster)
+    encoded = encode(workload if rules is not None else where_it_runs(workload, models), cluster)
     times = _times(workload)
     settings = Settings(
         BACKFILL[backfill],
@@ -118,8 +118,9 @@ def simulate(
         raise PolicyError(f"{chosen.name}: backfill easy needs an order whose first job keeps its place")
     outside = _outside(failures, cluster)
     engine = Engine(encoded, times, order, chosen.placement.plan(), settings, outside)
-    if allocator is None and (found := rates_of(workload, models)) is not None:
-        engine.set_rates(*found)
+    known = rates_of(workload, models)
+    if known is not None:
+        engine.set_rates(known[0] if by_order else np.full(len(workload), -2, np.int32), known[1])
     decide = None
     how_rounds = get_rules(rules) if rules is not None else None
     asked: RoundLog | None = None
@@ -135,6 +136,7 @@ def simulate(
 
     elif allocator is not None:
         rounds = Rounds(encoded, *_bounds(workload, encoded), round_s=allocator.round_s)
+        rounds.rows = None if known is None else known[0]
         asked, sizes = rounds.log, rounds.sizes
 
         def decide(running: Engine) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from apportion.engine.layout import F8, I8
 from apportion.policies.allocators.gavel_case import Case
+from apportion.policies.allocators.gavel_finish import soonest
 from apportion.policies.allocators.gavel_start import near
 from apportion.policies.allocators.linear import Highs, Program, solve_ecos
 
@@ -159,37 +160,11 @@ def finish_time(case: Case, left: F8, elapsed_s: F8, alone_s: F8) -> F8 | None:
 
     alone_s: f8[jobs], time from submission to end with an even part of the cluster.
     """
-    return _cones(case, left, elapsed_s, alone_s) if case.ecos else _halves(case, left, elapsed_s, alone_s)
-
-
-def _halves(case: Case, left: F8, elapsed_s: F8, alone_s: F8) -> F8 | None:
-    """For a given rho, t_m(X) >= left_m / (rho alone_m - elapsed_m) are linear: halve rho."""
-    best = np.maximum(case.speed.max(axis=1), 1e-300)
-    work = left / best
-    low = float(((elapsed_s + work) / alone_s).max())
-    high = max(2.0 * low, 1.0)
-    jobs, models = case.speed.shape
-    program = Program(jobs * models)
-    # all else equal as much as can be: idle GPUs help nobody
-    program.cost[case.columns()] = -case.speed / best[:, None] * 1e-3
-    case.room(program)
-    rows = program.add(np.zeros(jobs), (np.arange(jobs)[:, None], case.columns(), -case.speed / best[:, None]))
-    highs, found = Highs(program), None
-    while found is None or high - low > 1e-4 * high:
-        rho = (low + high) / 2.0 if found is not None else high
-        highs.limits(rows, -work / np.maximum(rho * alone_s - elapsed_s, 1e-12))
-        x = highs.solve()
-        if x is not None:
-            found, high = x, rho
-        else:
-            low, high = rho, (high if found is not None else 2.0 * high)
-        if high > 1e12:
-            return None
-    return case.part(found)
+    return _cones(case, left, elapsed_s, alone_s) if case.ecos else soonest(case, left, elapsed_s, alone_s)
 
 
 def _cones(case: Case, left: F8, elapsed_s: F8, alone_s: F8) -> F8 | None:
-    """The same as a cone program: u_m >= 1 / t_m(X) is |(t - u, 2)| <= t + u."""
+    """As a cone program: u_m >= 1 / t_m(X) is |(t - u, 2)| <= t + u."""
     jobs, models = case.speed.shape
     each, last = np.arange(jobs), 1 + jobs * models
     program = Program(1 + jobs * models + jobs, free=1, signs_at=jobs)

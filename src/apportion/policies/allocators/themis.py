@@ -10,7 +10,9 @@ scheduling", NSDI 2020.
 When a lease ends, and when jobs came or went, the GPUs that are free are offered to the worst 1 - f of the jobs without
 a lease. They bid 1 / rho for every size they can have, against waiting for one lease more; the auction (`auction`)
 gives each a bundle, of which it keeps the part c_j: an elastic job gives up GPUs, one of fixed size time of its lease.
-What is left goes to the others, the worst rho first, while they fit.
+What is left goes to the others, the worst rho first, while they fit. Leases that begin at different times would end at
+as many, and an auction would follow the other within seconds. A lease therefore goes on to the next multiple of
+`together` x `lease`: those that end close together are auctioned together, and nobody gets less time than it won.
 
 With `form=filter` there is no auction: every `round` those whose lease is over and those that wait are taken in the
 order of rho_j = time there / (deserved_j / w_j + R_j) while they fit, where deserved_j grows by min(G / n, w_j) for n
@@ -27,6 +29,7 @@ import numpy as np
 
 from apportion.engine.layout import F8, I8
 from apportion.engine.view import Decision, View
+from apportion.model.errors import PolicyError
 from apportion.policies.allocators.auction import Bids, auction
 from apportion.policies.allocators.carried import Carried
 from apportion.policies.allocators.sizes import at, fitting, placed, speeds, steps
@@ -40,13 +43,15 @@ class Themis:
     Parameters
     ----------
     f: part of the jobs that does not bid (0 to below 1). lease_s: seconds of a lease (at least 1). form: `auction` or
-    `filter`. round_s: seconds between two looks (at least 1).
+    `filter`. round_s: seconds between two looks of the filter (at least 1). together: leases are longer by less than
+    this part of `lease`, so that several end at once (0 = each ends by itself, to 1 = all at multiples of `lease`).
     """
 
     f: float = 0.8
     lease_s: float = 1200.0
     form: str = "auction"
     round_s: float = 300.0
+    together: float = 0.05
     every_round = True
     remembers = ("_until", "_due", "_last_s")
     _until: Carried = field(default_factory=lambda: Carried(-np.inf), init=False, repr=False)
@@ -58,6 +63,8 @@ class Themis:
         between("themis", "f", 1 - self.f, 0, 1)
         at_least("themis", "lease", self.lease_s, 1)
         at_least("themis", "round", self.round_s, 1)
+        if not 0 <= self.together <= 1:
+            raise PolicyError(f"themis: found together={self.together:g}, expected 0 to 1")
         one_of("themis", "form", self.form, ("auction", "filter"))
 
     @property
@@ -85,13 +92,21 @@ class Themis:
         _fill(view, apply, rho, gpus)
         gpus, model = placed(view, gpus, least)
         new = ~kept & (gpus > 0)
-        # a lease of no length would be asked for at once again
-        until = np.where(new, view.now_s + np.maximum(self.lease_s * part, 1.0), until)
+        until = np.where(new, self._ends(view.now_s, part), until)
         leased = gpus > 0
         self._until.keep(view.number[leased], until[leased])
         soonest = float(until.min(initial=np.inf, where=leased))
         again = min(soonest, view.now_s + self.lease_s) if self.form == "auction" else None
         return Decision(gpus, np.lexsort((view.submit_s, -rho)), model, again)
+
+    def _ends(self, now_s: float, part: F8) -> F8:
+        """Return when leases of these parts of a whole one end."""
+        # a lease of no length would be asked for at once again
+        end: F8 = now_s + np.maximum(self.lease_s * part, 1.0)
+        step_s = self.together * self.lease_s
+        if self.form == "auction" and step_s > 0:
+            end = np.maximum(np.ceil(end / step_s) * step_s, end)
+        return end
 
     def _count(self, view: View) -> F8:
         """Add what was there since the last look to each job's integral; return the integrals."""
