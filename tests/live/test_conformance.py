@@ -42,7 +42,8 @@ class Bench:
     Parameters
     ----------
     single, gang: ids of two jobs that wait: one of a node, and one of two nodes. nodes: names of two idle nodes that
-    fit them, each in whole. settle: lets what was told happen (launches run, stops are gone). gpus: of a node.
+    fit them, each in whole. settle: lets what was told happen (launches run, stops are gone). gpus: of a node. lives:
+    things happen by themselves, too.
     """
 
     backend: Backend
@@ -51,6 +52,7 @@ class Bench:
     nodes: tuple[str, str]
     settle: Callable[[], None]
     gpus: int = 4
+    lives: bool = False
 
     def state(self, job: str) -> str:
         """Return the state in which a job is observed."""
@@ -88,6 +90,7 @@ def slurm_bench(slurm: SlurmCluster) -> Bench:
         ("n1", "n2"),
         lambda: settled(backend),
         gpus=8,
+        lives=True,
     )
     settled(backend)
     return bench
@@ -186,8 +189,13 @@ class TestBackend:
     def test_a_launch_can_be_taken_back(self, make_backend: Bench) -> None:
         backend, job = make_backend.backend, make_backend.single
         backend.launch([make_backend.whole(job)])
-        if make_backend.state(job) == LAUNCHING:
-            assert backend.park([job]) == []
+        before = make_backend.state(job)
+        refused = backend.park([job])
+        if make_backend.lives and make_backend.state(job) == RUNNING:
+            # a real cluster may start it between two words; what runs is not taken back
+            before = RUNNING
+        if before == LAUNCHING:
+            assert refused == []
             backend.park([job])
             make_backend.settle()
             assert make_backend.state(job) == WAITING
