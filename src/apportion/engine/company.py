@@ -128,10 +128,7 @@ class Company:
 
     def _again(self, engine: Engine, job: int, run: int, rate: float) -> None:
         """Let a job go on at another rate, where it is (-1) or in the place of a run that is over."""
-        while True:
-            done = loop.pace(engine.root, job, rate) if run < 0 else loop.inherit(engine.root, job, run, rate)
-            if done:
-                break
+        while not loop.again(engine.root, job, run, rate):
             engine.grow()
         self.sizes.append(float(self.held[job]))
 

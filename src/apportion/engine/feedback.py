@@ -15,7 +15,7 @@ import numpy as np
 
 from apportion.engine.jit import compiled, inner
 from apportion.engine.layout import DONE, GROW
-from apportion.engine.preempt import carry_out, count_off, fill, open_to, take_fixed
+from apportion.engine.preempt import carry_out, count_off, fill, open_to, running_of, take_fixed
 from apportion.engine.sorting import sorted_by
 from apportion.engine.waiting import fill_view
 from apportion.engine.world import (
@@ -64,12 +64,7 @@ def _active(w, part):
     found = np.empty(n + w.running_count, np.int32)
     for i in range(n):
         found[i] = waiting(w)[first + i].job
-    for i in range(w.running_count):
-        j = running(w)[i]
-        if jobs(w)[j].part == part:
-            found[n] = j
-            n += 1
-    found = found[:n]
+    found = found[: running_of(w, part, found, n)]
     found.sort()
     return found
 

@@ -284,10 +284,15 @@ def join(root, j, host, shape):
     return True
 
 
-@inner
-def _again(w, j, run, rate):
-    """Let job j run from now on where a run that is over was, with what that run held."""
-    old = runs(w)[run]
+@entry
+def again(root, j, run, rate):
+    """Let running job j go on at another rate, as a new run: where it is (run = -1), or in the place of a run that is
+    over, with what that one held; False: the log is full."""
+    w = root[0]
+    old = runs(w)[run if run >= 0 else jobs(w)[j].run]
+    if not has_room_to_log(w, old.pieces):
+        return False
+    stop(w, j)
     for p in range(old.pieces):
         put = puts(w)[w.put_count + p]
         put.node = puts(w)[old.put + p].node
@@ -297,26 +302,4 @@ def _again(w, j, run, rate):
         touch(w, put.node)
     jobs(w)[j].rate = rate
     open_run(w, j, old.pieces)
-
-
-@entry
-def pace(root, j, rate):
-    """Let running job j go on where it is at another rate, as a new run; False: the log is full."""
-    w = root[0]
-    run = jobs(w)[j].run
-    if not has_room_to_log(w, runs(w)[run].pieces):
-        return False
-    stop(w, j)
-    _again(w, j, run, rate)
-    return True
-
-
-@entry
-def inherit(root, j, run, rate):
-    """Let job j, which stood beside a run that is now over, have the places of that run; False: the log is full."""
-    w = root[0]
-    if not has_room_to_log(w, runs(w)[run].pieces):
-        return False
-    stop(w, j)
-    _again(w, j, run, rate)
     return True

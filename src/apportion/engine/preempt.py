@@ -80,16 +80,22 @@ def _refresh_keys(w, part):
 
 
 @inner
-def _running_by_key(w, part):
-    """Return the running jobs of a partition and their keys, ascending; ties by the time they started."""
-    now = w.now
-    n = 0
-    found = np.empty(w.running_count, np.int32)
+def running_of(w, part, found, n):
+    """Write the running jobs of a partition into `found` from the n-th place on; return where they end."""
     for i in range(w.running_count):
         j = running(w)[i]
         if jobs(w)[j].part == part:
             found[n] = j
             n += 1
+    return n
+
+
+@inner
+def _running_by_key(w, part):
+    """Return the running jobs of a partition and their keys, ascending; ties by the time they started."""
+    now = w.now
+    found = np.empty(w.running_count, np.int32)
+    n = running_of(w, part, found, 0)
     found = found[:n]
     sequence = np.empty(n, np.int64)
     keys = np.empty(n)

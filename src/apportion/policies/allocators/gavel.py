@@ -214,14 +214,15 @@ class Gavel:
     def _in_pairs(self, view: View, of: I8, by_name: I8, case: Case) -> F8 | tuple[F8, I8, F8]:
         """Solve with a variable for every job and every kind of job that may be beside it."""
         kind, beside = self._beside(view, of, by_name)
-        owner = self._owner(view, of)
-        alike = np.column_stack([kind, case.speed, case.width, case.weight, owner])
-        if self.objective != "max-min" or self.inside == "fifo":
-            alike = np.column_stack([alike, np.arange(of.size)])
-        _, first, back, count = np.unique(alike, axis=0, return_index=True, return_inverse=True, return_counts=True)
-        back = back.ravel()
-        if self.objective != "max-min":
-            first = back = np.arange(of.size)
+        owner, each = self._owner(view, of), np.arange(of.size)
+        first, back, count = each, each, np.ones(of.size, np.int64)
+        if self.objective == "max-min":
+            # a row stands for all jobs that are alike
+            alike = np.column_stack([kind, case.speed, case.width, case.weight, owner])
+            if self.inside == "fifo":
+                alike = np.column_stack([alike, each])
+            _, first, back, count = np.unique(alike, axis=0, return_index=True, return_inverse=True, return_counts=True)
+            back = back.ravel()
         rows, width = count.astype(np.float64), case.width[first]
         speed, ways, partner = partners(kind[first], rows, width, beside, case.speed[first])
         wide = replace(
