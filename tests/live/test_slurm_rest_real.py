@@ -62,10 +62,14 @@ def test_it_says_what_the_programs_say(rest: Rest, slurm: SlurmCluster) -> None:
     slurm.run("scontrol", "update", "nodename=n3", "state=drain", "reason=hot; rm | x")
     try:
         time.sleep(2.5)  # Slurm looks every second, and says why a job waits
-        seen = [backend.observe() for backend in (text, over)]
+        # Slurm forgets jobs that ended long ago when it likes: the programs, asked twice, say the same
+        for _ in range(10):
+            seen = [backend.observe() for backend in (text, over, text)]
+            if seen[0].jobs.sort("job_id").equals(seen[2].jobs.sort("job_id")) and seen[0].nodes.equals(seen[2].nodes):
+                break
     finally:
         slurm.run("scontrol", "update", "nodename=n3", "state=resume")
-    nodes, frames = [each.nodes for each in seen], [each.jobs.sort("job_id") for each in seen]
+    nodes, frames = [each.nodes for each in seen[:2]], [each.jobs.sort("job_id") for each in seen[:2]]
     assert_frame_equal(*nodes)
     assert frames[0].filter(pl.col("state") == WAITING).height >= len(HOSTILE)
     assert_frame_equal(*frames)

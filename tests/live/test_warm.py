@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import polars as pl
 import pytest
@@ -35,8 +34,8 @@ def _service(path, watching: bool = False) -> Service:  # type: ignore[no-untype
     workload = Workload.of(pl.DataFrame({"job_id": ["a"], "submit_s": [0.0], "duration_s": [5.0]}))
     cluster = SimulatedCluster(workload, Cluster.of(pl.DataFrame({"gpus": [1]})))
     controller = Controller(cluster, parse_policy("sjf"), Memory(":memory:"), watching=watching)
-    service = Service(controller, Log(path), Metrics("sjf", "simulated", True), poll_s=0.1, stopping=threading.Event())
-    service.report = lambda cycle: service.stopping.set()
+    service = Service(controller, Log(path), Metrics("sjf", "simulated", True), poll_s=0.1)
+    service.report = lambda cycle: service.ending.ask()
     return service
 
 

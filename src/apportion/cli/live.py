@@ -146,10 +146,11 @@ def _serve(backend: Backend, policy: Policy, given: dict[str, Any]) -> None:
     """Run the service until it is told to stop."""
     from apportion.live.backend import Recorder
     from apportion.live.controller import Controller
+    from apportion.live.ending import until_signalled
     from apportion.live.log import Log
     from apportion.live.memory import Memory
     from apportion.live.metrics import Metrics, MetricsServer
-    from apportion.live.run import Service, until_signalled
+    from apportion.live.run import Service
     from apportion.model.errors import ApportionError
     from apportion.policies.learning import run_times_of
 
@@ -166,7 +167,7 @@ def _serve(backend: Backend, policy: Policy, given: dict[str, Any]) -> None:
         if given["metrics_port"] is not None:
             server = MetricsServer(metrics, given["metrics_port"], given["metrics_host"])
         service = Service(controller, log, metrics, given["poll"], _reporter(given))
-        with until_signalled(service.stopping):
+        with until_signalled(service.ending):
             done = service.run(given["cycles"])
         log.close()
         if given["shadow"] and done:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any
 
 from apportion.live.backend import BackendError, Observation
 from apportion.live.controller import Controller, Cycle
+from apportion.live.ending import Ending
 from apportion.live.log import Log
 from apportion.live.metrics import Metrics
 from apportion.live.shadow import FIRST
@@ -44,7 +40,7 @@ class Service:
     poll_s: float = 5.0
     report: Callable[[Cycle], None] = lambda cycle: None
     clock: Callable[[], float] = time.time
-    stopping: threading.Event = field(default_factory=threading.Event)
+    ending: Ending = field(default_factory=Ending)
     trouble: str = ""
     """Why the last cycle could not be done."""
     _failures: int = 0
@@ -54,7 +50,7 @@ class Service:
     _pruned_at: float = -float("inf")
 
     def run(self, cycles: int | None = None) -> int:
-        """Run cycles until `stopping` is set, or so many were tried; return how many went well."""
+        """Run cycles until the end is asked for, or so many were tried; return how many went well."""
         memory = self.controller.memory
         self.log.write(
             "began", self.clock(), policy=self.controller.policy.name, cluster=self.controller.backend.name,
@@ -69,13 +65,13 @@ class Service:
             self._warm_up()
         done = tried = 0
         try:
-            while not self.stopping.is_set() and (cycles is None or tried < cycles):
+            while not self.ending.asked and (cycles is None or tried < cycles):
                 began = time.monotonic()
                 cycle = self._once()
                 tried += 1
                 done += cycle is not None
                 if cycles is None or tried < cycles:
-                    self.stopping.wait(max(0.0, self._pause(cycle) - (time.monotonic() - began)))
+                    self.ending.wait(max(0.0, self._pause(cycle) - (time.monotonic() - began)))
         finally:
             if self._undrawn is not None:
                 memory.draw(self._undrawn)
@@ -135,20 +131,3 @@ class Service:
         if cycle.observation is not None and abs(now - self._drawn_at) >= PICTURE_S:
             self._drawn_at, self._undrawn = now, None
             memory.draw(cycle.observation)
-
-
-@contextmanager
-def until_signalled(stopping: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set `stopping`, so that the running cycle is finished; a second one interrupts at once."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if stopping.is_set():
-            raise KeyboardInterrupt
-        stopping.set()
-
-    before: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
