@@ -48,7 +48,12 @@ class Doing:
 
     def only(self, some: Bools | I8) -> Doing:
         """Return some of the entries."""
-        return Doing(*(getattr(self, one.name)[some] for one in fields(self)))
+        if some.dtype == bool and some.all():
+            return self
+        return Doing(*[getattr(self, column)[some] for column in COLUMNS])
+
+
+COLUMNS = tuple(column.name for column in fields(Doing))
 
 
 def _nothing() -> Doing:
