@@ -181,7 +181,6 @@ def _measure(run: Run, jobs: int, window: tuple[int, int]) -> dict[str, Any]:
         "jct_h": _hours(measured["jct_s"]),
         "high_h": _hours(measured.filter(high)["jct_s"]),
         "low_h": _hours(measured.filter(~high)["jct_s"]),
-        "ran_h": _hours(measured["duration_s"]),
         "unfinished": measured["jct_s"].null_count(),
         # these ended in a cluster that was emptying
         "late": 0 if static else measured.filter(pl.col("end_s") > result.jobs["submit_s"].max()).height,

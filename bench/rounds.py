@@ -96,7 +96,11 @@ def beside(ours: float, other: Callable[[], object] | None) -> str:
     """Return what to print of the same program in cvxpy."""
     if other is None:
         return ""
-    theirs = timed(other)
+    return ratio(ours, timed(other))
+
+
+def ratio(ours: float, theirs: float) -> str:
+    """Return what to print of milliseconds that cvxpy takes."""
     return f"; in cvxpy with ECOS {theirs:.0f}, ours / cvxpy {ours / theirs:.2f}"
 
 
@@ -155,7 +159,7 @@ def parts() -> None:
             same = [modelled(part) for part in dealt] if solve is programs.max_min else []
             theirs = _of_all([other for other in same if other is not None])
             print(f"  {name}, in {count} parts: {ours:.0f}", end="")
-            print(f"; in cvxpy with ECOS {theirs:.0f}, ours / cvxpy {ours / theirs:.2f}" if theirs else "")
+            print(ratio(ours, theirs) if theirs else "")
 
 
 def _runs(
@@ -178,7 +182,7 @@ def _runs(
             took.append(time.process_time() - began)
         asked = result["engine"]["decide_s"]
         print(
-            f"  {policy}: {np.median(took):.2f} CPU s, {result['rounds']['count']} rounds, "
+            f"  {policy}: {statistics.median(took):.2f} CPU s, {result['rounds']['count']} rounds, "
             f"{1e6 * asked['median']:.0f} us a decision (median), mean JCT {result['jct_s']['mean']:.0f} s"
         )
 

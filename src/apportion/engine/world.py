@@ -176,9 +176,7 @@ ARRAYS = {
     "buckets": np.dtype("f8"),  # scratch of `fragment`: milli-GPU, in the order of `BUCKETS`
     "probe": NODE,  # one record, a node as it would be
     "tables": np.dtype("f8"),  # what a placement computed beforehand
-    "profile": np.dtype(
-        "i4"
-    ),  # by job, row of `rates`, -1 = as fast everywhere, -2 = as it was told; empty where all are
+    "profile": np.dtype("i4"),  # by job, row of `rates`, -1 = as fast everywhere, -2 = as told; empty where all are -1
     "rates": np.dtype("f8"),  # profiles x GPU models, work a second over that on the reference model
 }
 """The arrays of a run; `Root` holds the address and the length of each."""
