@@ -39,7 +39,7 @@ NEW_JOB = {
 DENIED = {"error_number": 2002, "error": "Access/permission denied", "description": "job update failed"}
 FIELDS = ("partition", "required_nodes", "minimum_nodes", "maximum_nodes", "priority", "admin_comment", "begin_time")
 START = Change("1", "main", ("n1",), 9, MARK)
-PARK = Change("1", "wait", begin_now=True)
+PARK = Change("1", "wait", begin_s=7)
 TOKEN = "x.eyJzdW4iOiAiYW5uIn0.sesame"
 
 
@@ -146,6 +146,10 @@ def test_tasks_that_wait_as_one_job() -> None:
     assert tasks_of("1,5,9...%3") == [1, 5]
     # a command to 5 would be one to every task
     assert job_rows_of({**array, "array_task_string": "1..."}) == []
+    # when every task was cancelled by itself, the programs, too, show the array as one job that ended
+    empty = {**array, "array_task_string": ""}
+    assert job_rows_of(empty) == []
+    assert [row["JobArrayID"] for row in job_rows_of({**empty, "job_state": "CANCELLED"})] == ["5"]
 
 
 def test_what_users_write_can_be_shown_and_is_no_longer_than_in_squeue() -> None:
@@ -170,16 +174,16 @@ def test_what_is_no_job_or_node_is_said(row: object) -> None:
 
 
 def test_what_is_sent_depends_on_the_version() -> None:
-    start, park = Change("1", "main", ("n1", "n2"), 9, "us", begin_now=True), Change("1", "wait")
+    start, park = Change("1", "main", ("n1", "n2"), 9, "us", begin_s=7), Change("1", "wait")
     old = {"partition": "main", "nodelist": "n1,n2", "nodes": [2, 2], "priority": 9, "admin_comment": "us"}
-    assert body_of("v0.0.38", start, 7.5) == {**old, "begin_time": "now"}
-    new = body_of("v0.0.42", start, 7.5)
+    assert body_of("v0.0.38", start) == {**old, "begin_time": "uts7"}
+    new = body_of("v0.0.42", start)
     assert new["required_nodes"] == ["n1", "n2"]
     assert (new["minimum_nodes"], new["maximum_nodes"], new["priority"]["number"]) == (2, 2, 9)
     assert new["begin_time"] == {"set": True, "infinite": False, "number": 7}
     assert new["admin_comment"] == "us"
-    assert body_of("v0.0.38", park, 0) == {"partition": "wait", "nodelist": ""}
-    assert body_of("v0.0.42", park, 0) == {"partition": "wait", "required_nodes": [""]}
+    assert body_of("v0.0.38", park) == {"partition": "wait", "nodelist": ""}
+    assert body_of("v0.0.42", park) == {"partition": "wait", "required_nodes": [""]}
 
 
 def test_the_newest_common_version_is_spoken_and_asked_for_once(daemon: Daemon) -> None:
@@ -234,7 +238,7 @@ def test_the_oldest_version_parks_and_does_not_start(daemon: Daemon, tmp_path: P
     daemon.gives("/slurm/v0.0.38/job/1", {"errors": []})
     rest = Rest(daemon.path, slurm=programs(tmp_path))
     assert rest.carry_out([PARK]) == [""]
-    assert daemon.asked[-1][2] == {"partition": "wait", "nodelist": "", "begin_time": "now"}
+    assert daemon.asked[-1][2] == {"partition": "wait", "nodelist": "", "begin_time": "uts7"}
     assert rest.carry_out([START]) == [""]
     assert given(tmp_path) == [START.line()]
     assert rest_finding(rest).what.endswith("jobs are started, stopped")
@@ -242,11 +246,11 @@ def test_the_oldest_version_parks_and_does_not_start(daemon: Daemon, tmp_path: P
 
 def test_answers_to_a_change(daemon: Daemon) -> None:
     daemon.gives("/openapi/v3", specification("v0.0.41"))
-    rest = Rest(daemon.path, clock=lambda: 7.0)
+    rest = Rest(daemon.path)
     done = {"errors": [], "results": [{"job_id": 1, "error": "No error", "error_code": 0}]}
     daemon.gives("/slurm/v0.0.41/job/1", done)
     assert rest.carry_out([START]) == [""]
-    assert daemon.asked[-1][2] == body_of("v0.0.41", START, 7.0)
+    assert daemon.asked[-1][2] == body_of("v0.0.41", START)
     daemon.gives("/slurm/v0.0.41/job/1", {"errors": [DENIED]}, 500)
     daemon.gives("/slurm/v0.0.41/job/2", done)
     assert rest.carry_out([PARK, Change("2", "wait")]) == ["Access/permission denied: job update failed", ""]

@@ -22,7 +22,7 @@ from apportion.live.backend import (
 )
 from apportion.live.slurm import hostlist, values
 from apportion.live.slurm.demand import Site, demand_of
-from apportion.live.slurm.jobs import MARK, JobPoll, View, job_frame, signal_of
+from apportion.live.slurm.jobs import MARK, JobPoll, View, job_frame, may_begin_s, signal_of
 from apportion.live.slurm.nodes import NodePoll, gpus_of, left_out_of, node_frame
 from apportion.live.slurm.records import cut
 
@@ -47,6 +47,7 @@ PLAIN = {
     "ReqNodes": "", "NodeList": "", "admin_comment": "(null)", "comment": "(null)", "name": "wrap",
 }  # fmt: skip
 OURS = {"Partition": "main", "admin_comment": MARK, "ReqNodes": "n1"}
+REQUEUED = {"RestartCnt": "1", "SubmitTime": "1795276599", "StartTime": "1795276720"}
 RUNS = {"StateCompact": "R", "Reason": "None", "NodeList": "n1", "StartTime": "1795276601"}
 
 
@@ -196,7 +197,8 @@ def test_whole_cores() -> None:
         ({"Reason": "JobHeldUser", "PriorityLong": "0"}, BLOCKED),
         ({"PriorityLong": "0"}, BLOCKED),
         ({"Reason": "BeginTime", "StartTime": "1795280164"}, BLOCKED),
-        ({"Reason": "BeginTime", "StartTime": "1795276720", "RestartCnt": "1"}, WAITING),
+        ({**REQUEUED, "Reason": "BeginTime"}, WAITING),
+        ({**REQUEUED, "Reason": "BeginTime", "SubmitTime": "1795276564"}, BLOCKED),
         ({"Reason": "BeginTime", "StartTime": "1795280164", "RestartCnt": "1"}, BLOCKED),
         ({"Reason": "BeginTime", "RestartCnt": "1"}, WAITING),
         ({"Reason": "BeginTime", "EligibleTime": "1795280164"}, BLOCKED),
@@ -208,6 +210,9 @@ def test_whole_cores() -> None:
         ({**OURS}, LAUNCHING),
         ({**OURS, "Reason": "Resources"}, LAUNCHING),
         ({**OURS, "Reason": "BeginTime", "StartTime": "1795276749"}, STRAY),
+        ({**OURS, **REQUEUED, "EligibleTime": "1795276720"}, STRAY),
+        ({**OURS, "Reason": "BeginTime", "StartTime": "1795276601"}, LAUNCHING),
+        ({**OURS, "EligibleTime": "1795276601"}, LAUNCHING),
         ({**OURS, "Reason": "JobArrayTaskLimit"}, STRAY),
         ({**OURS, "Reason": "JobHeldUser", "PriorityLong": "0"}, STRAY),
         ({"Partition": "main,wait"}, STRAY),
@@ -225,6 +230,25 @@ def test_whole_cores() -> None:
 )
 def test_states(row: dict[str, str], expected: str | None) -> None:
     assert state(**row) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({}, None),
+        (REQUEUED, 1795276600),
+        ({**REQUEUED, "StartTime": "1795276599"}, 1795276600),  # a Slurm that lets it begin at once
+        ({**REQUEUED, "StartTime": "N/A"}, 1795276600),
+        ({**REQUEUED, "RestartCnt": "0"}, None),
+        ({**REQUEUED, "StartTime": "1795280164"}, None),  # somebody's wish
+        ({**REQUEUED, "SubmitTime": "1795270000"}, None),
+        ({**REQUEUED, "SubmitTime": "1795270000", "StartTime": "1795270121"}, None),
+        ({**REQUEUED, "SubmitTime": "1795276601"}, 1795276602),  # Slurm's clock is ahead
+        ({**REQUEUED, "SubmitTime": "N/A"}, None),
+    ],
+)
+def test_a_requeued_job_runs_again_from_the_next_second_on(row: dict[str, str], expected: int | None) -> None:
+    assert may_begin_s({**PLAIN, **row}, NOW) == expected
 
 
 def test_only_what_we_launched_may_be_stopped() -> None:

@@ -138,6 +138,25 @@ def test_stop_lets_a_job_wait_again_and_start_again_at_once(slurm: SlurmCluster,
     assert until(backend, name, RUNNING, timeout_s=30)["nodes"] == ["n4"]
 
 
+def test_a_job_stopped_and_started_within_a_second_does_not_fail(slurm: SlurmCluster, backend: SlurmBackend) -> None:
+    """A node refuses a job in the second in which it was killed there, and Slurm lets the job fail for it."""
+    for _ in range(4):
+        name = slurm.submit("--gpus=2", script="#!/bin/bash\ntrap 'exit 143' TERM\nsleep 300 & wait $!\n")
+        backend.observe()
+        backend.launch([Launch(name, ("n1",), (3,))])
+        until(backend, name, RUNNING)
+        time.sleep(1.0)  # the script sets its trap
+        time.sleep(1.03 - time.time() % 1.0)  # a second begins
+        assert backend.stop([name]) == []
+        while job(backend, name)["state"] != WAITING:
+            time.sleep(0.02)
+        assert backend.launch([Launch(name, ("n1",), (3,))]) == []
+        assert until(backend, name, RUNNING, timeout_s=30)["nodes"] == ["n1"]
+        time.sleep(0.5)
+        assert job(backend, name)["state"] == RUNNING
+        slurm.clear()
+
+
 def test_a_job_that_asks_for_it_is_told_before(slurm: SlurmCluster, backend: SlurmBackend) -> None:
     saved = slurm.folder / "saved"
     script = f"#!/bin/sh\ntrap 'echo yes > {saved}' USR1\ni=0; while [ $i -lt 600 ]; do sleep 0.5; i=$((i+1)); done\n"

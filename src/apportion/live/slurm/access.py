@@ -32,7 +32,7 @@ class Change:
     ----------
     partition: where it goes. nodes: the only ones it may have; none frees it of those it was given.
     priority: 1 to 2**32 - 1, None leaves it. mark: the administrator's comment, empty leaves it.
-    begin_now: it need not wait any longer to begin.
+    begin_s: it may begin from then on (seconds since the epoch), at once where that is over; None leaves it.
 
     Raises
     ------
@@ -44,7 +44,7 @@ class Change:
     nodes: tuple[str, ...] = ()
     priority: int | None = None
     mark: str = ""
-    begin_now: bool = False
+    begin_s: int | None = None
 
     def __post_init__(self) -> None:
         _check_job(self.job)
@@ -65,8 +65,8 @@ class Change:
             words.append(f"Priority={self.priority}")
         if self.mark:
             words.append(f"AdminComment={self.mark}")
-        if self.begin_now:
-            words.append("StartTime=now")
+        if self.begin_s is not None:
+            words.append(f"StartTime=uts{self.begin_s}")
         return " ".join(words)
 
 

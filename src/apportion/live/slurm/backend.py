@@ -19,7 +19,7 @@ from apportion.live.slurm import nodes as node_rows
 from apportion.live.slurm.access import Access, Change, Command, Requeue, Row
 from apportion.live.slurm.client import Slurm
 from apportion.live.slurm.demand import Site
-from apportion.live.slurm.jobs import MARK, PENDING, View, job_frame, penalised, refused, signal_of
+from apportion.live.slurm.jobs import MARK, PENDING, View, job_frame, may_begin_s, refused, signal_of
 from apportion.live.slurm.names import JOB_ID, SIGNALS, checked
 
 TOP_PRIORITY = 4_294_960_000
@@ -114,7 +114,7 @@ class SlurmBackend:
             nodes = tuple(dict.fromkeys(launch.nodes))
             priority = TOP_PRIORITY - min(launch.rank, 50_000)
             try:
-                change = Change(launch.job_id, self.main, nodes, priority, MARK, self._penalised(launch.job_id, now))
+                change = Change(launch.job_id, self.main, nodes, priority, MARK, self._may_begin_s(launch.job_id, now))
             except BackendError as error:
                 refusals.append(Refusal(launch.job_id, str(error)))
                 continue
@@ -164,11 +164,11 @@ class SlurmBackend:
                 cool = SHORT_COOL_S if row["Reason"] == "JobArrayTaskLimit" else COOL_S
                 self._cooling[job] = (now + cool, row["Reason"])
         sound = [job for job in jobs if JOB_ID.fullmatch(job)]
-        return self._tell([Change(job, self.wait, begin_now=self._penalised(job, now)) for job in sound])
+        return self._tell([Change(job, self.wait, begin_s=self._may_begin_s(job, now)) for job in sound])
 
-    def _penalised(self, job: str, now: float) -> bool:
+    def _may_begin_s(self, job: str, now: float) -> int | None:
         row = self._rows.get(job)
-        return row is not None and penalised(row, now)
+        return None if row is None else may_begin_s(row, now)
 
     def _requeue(self, jobs: Sequence[str]) -> list[Refusal]:
         """Requeue running jobs and move them to the waiting partition in the same breath."""

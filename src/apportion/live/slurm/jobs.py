@@ -36,6 +36,9 @@ MARK = "apportion"
 PENALTY_S = 150.0
 """Slurm lets a requeued job begin again no sooner than two minutes later; a longer wait is somebody's wish."""
 
+SOON_S = 5.0
+"""A job that was launched and begins within this is on its way; the clocks of Slurm and ours may differ a little."""
+
 OVER = frozenset(["BF", "CA", "CD", "DL", "F", "NF", "OOM", "PR", "RV", "TO"])
 PENDING = frozenset(["PD", "RD", "RF", "RH", "RQ", "SE"])
 HELD = frozenset(("RD", "RH", "SE"))
@@ -199,7 +202,7 @@ def _pending(row: Mapping[str, str], view: View) -> list[dict[str, object]]:
     if partitions == [view.wait]:
         why = _blocked(row, view) or unfit
         return [{**common, "state": BLOCKED if why else WAITING, "why": why or row["Reason"]}]
-    back = _begins_later(row, view) or refused(row) or not marked
+    back = _begins_later(row, view, SOON_S) or refused(row) or not marked
     if back:
         return [{**common, "state": STRAY, "why": row["Reason"]}]
     nodes = [node for node in expand(row["ReqNodes"]) if node in view.site.models]
@@ -213,8 +216,26 @@ def refused(row: Mapping[str, str]) -> bool:
 
 def penalised(row: Mapping[str, str], now_s: float) -> bool:
     """Return whether a job waits only because it was requeued a moment ago."""
-    at = values.moment(row["StartTime"])
-    return values.count(row["RestartCnt"]) > 0 and at is not None and 0 < at - now_s <= PENALTY_S
+    begins, requeued = values.moment(row["StartTime"]), _requeued_s(row)
+    return begins is not None and requeued is not None and now_s < begins <= requeued + PENALTY_S
+
+
+def may_begin_s(row: Mapping[str, str], now_s: float) -> int | None:
+    """Return from when on, by Slurm's clock, a job that was requeued a moment ago may run; None leaves it to Slurm.
+
+    A node takes a job that comes within the second in which it was killed there for the killed one: it refuses to run
+    it, and Slurm lets the job fail. That is what Slurm's two minutes are for; the next second will do.
+    """
+    begins, requeued = values.moment(row["StartTime"]), _requeued_s(row)
+    if requeued is None or now_s > requeued + PENALTY_S:
+        return None
+    wished = begins is not None and begins > now_s and not penalised(row, now_s)
+    return None if wished else int(requeued) + 1
+
+
+def _requeued_s(row: Mapping[str, str]) -> float | None:
+    """Return when a pending job was requeued: Slurm sets its time of submission anew when the last node let go."""
+    return values.moment(row["SubmitTime"]) if values.count(row["RestartCnt"]) > 0 else None
 
 
 def signal_of(row: Mapping[str, str]) -> str | None:
@@ -223,14 +244,17 @@ def signal_of(row: Mapping[str, str]) -> str | None:
     return match.group(1) if match and match.group(1) in SIGNALS else None
 
 
-def _begins_later(row: Mapping[str, str], view: View) -> bool:
-    """Return whether a pending job may not begin yet; Slurm says so as a reason only when it has looked at the job."""
+def _begins_later(row: Mapping[str, str], view: View, within_s: float = 0.0) -> bool:
+    """Return whether a pending job may not begin yet, nor within so many seconds.
+
+    Slurm says so as a reason only when it has looked at the job.
+    """
     start, eligible = values.moment(row["StartTime"]), values.moment(row["EligibleTime"])
     if row["Reason"] == "BeginTime":
         # the reason stays for a moment after the begin time was taken away
         begin = start if start is not None else eligible
-        return begin is None or begin > view.now_s
-    return eligible is not None and eligible > view.now_s
+        return begin is None or begin > view.now_s + within_s
+    return eligible is not None and eligible > view.now_s + within_s
 
 
 def _blocked(row: Mapping[str, str], view: View) -> str:

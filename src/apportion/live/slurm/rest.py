@@ -11,8 +11,7 @@ processes of a job instead of its script, so jobs are stopped by the programs.
 from __future__ import annotations
 
 import http.client
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,6 @@ class Rest:
     token: str | None = field(default=None, repr=False)
     timeout_s: float = 30.0
     slurm: Slurm = field(default_factory=Slurm)
-    clock: Callable[[], float] = time.time
     _version: str | None = field(default=None, init=False)
     _fields: frozenset[str] = field(default=frozenset(), init=False, repr=False)
     """What a change to a job can say in that version."""
@@ -97,7 +95,7 @@ class Rest:
         BackendError: as `version`.
         """
         version = self.version()
-        return self._fields.issuperset(body_of(version, change, 0.0))
+        return self._fields.issuperset(body_of(version, change))
 
     def job_rows(self, wait: str) -> JobRows:
         """Return all jobs, and the nodes that those of the partition `wait` want to avoid.
@@ -151,7 +149,7 @@ class Rest:
         self.slurm.send_signal(jobs, name)
 
     def _change(self, change: Change) -> str:
-        status, answer = self._request("POST", f"job/{change.job}", body_of(self.version(), change, self.clock()))
+        status, answer = self._request("POST", f"job/{change.job}", body_of(self.version(), change))
         error = error_of(answer)
         if error is None and status != http.client.OK:
             error = (0, f"status {status}")
@@ -186,8 +184,8 @@ def rest_finding(rest: Rest) -> Finding:
     """Return which version is spoken and what goes through `scontrol`, or why none is; it changes nothing."""
     try:
         version, answers = rest.version(), rest.ping()
-        starts = rest.can(Change("1", "main", ("n1",), 1, MARK, begin_now=True))
-        parks = rest.can(Change("1", "wait", begin_now=True))
+        starts = rest.can(Change("1", "main", ("n1",), 1, MARK, begin_s=0))
+        parks = rest.can(Change("1", "wait", begin_s=0))
     except BackendError as error:
         return Finding(BAD, f"the REST daemon cannot be used: {error}", "start slurmrestd, or go without it")
     if not answers:

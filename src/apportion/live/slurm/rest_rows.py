@@ -8,7 +8,7 @@ from typing import Any
 
 from apportion.live.backend import BackendError
 from apportion.live.slurm.access import Row
-from apportion.live.slurm.jobs import WHOLE, widths_of_jobs
+from apportion.live.slurm.jobs import OVER, WHOLE, widths_of_jobs
 from apportion.live.slurm.records import clean
 
 _TEXTS = {
@@ -68,10 +68,12 @@ def job_rows_of(job: object) -> list[Row]:
         "BatchFlag": str(int(job.get("batch_flag") is True)),
     }
     array, task = flat(job.get("array_job_id")), flat(job.get("array_task_id"))
-    if not array:
+    listed = text_of(job.get("array_task_string"))
+    # an array whose tasks were all cancelled one by one stays behind as a job that ended
+    if not array or (task is None and not listed and row["StateCompact"] in OVER):
         return [{**row, "JobArrayID": str(number)}]
     # the number of the job is that of the whole array: no task may go by it
-    tasks = tasks_of(text_of(job.get("array_task_string"))) if task is None else [task]
+    tasks = tasks_of(listed) if task is None else [task]
     return [{**row, "JobArrayID": f"{array}_{each}"} for each in tasks]
 
 

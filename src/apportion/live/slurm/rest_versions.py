@@ -37,13 +37,8 @@ def fields_of(specification: Mapping[str, Any], version: str) -> frozenset[str]:
     return frozenset(value) if isinstance(value, dict) else frozenset()
 
 
-def body_of(version: str, change: Change, now_s: float) -> dict[str, Any]:
-    """Return what is sent to change a job; an empty name of a node, rather than no name, frees it of its nodes.
-
-    Parameters
-    ----------
-    now_s: seconds since the epoch.
-    """
+def body_of(version: str, change: Change) -> dict[str, Any]:
+    """Return what is sent to change a job; an empty name of a node, rather than no name, frees it of its nodes."""
     count = len(change.nodes)
     body: dict[str, Any] = {"partition": change.partition}
     if version == OLD:
@@ -56,8 +51,8 @@ def body_of(version: str, change: Change, now_s: float) -> dict[str, Any]:
         body["priority"] = change.priority if version == OLD else _number(change.priority)
     if change.mark:
         body["admin_comment"] = change.mark
-    if change.begin_now:
-        body["begin_time"] = "now" if version == OLD else _number(int(now_s))
+    if change.begin_s is not None:
+        body["begin_time"] = f"uts{change.begin_s}" if version == OLD else _number(change.begin_s)
     return body
 
 
