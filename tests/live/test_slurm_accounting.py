@@ -62,7 +62,8 @@ def test_what_was_asked_for_comes_out_of_the_database(accounted: SlurmCluster, t
     accounted.until("RUNNING", again)
     accounted.run("scontrol", "requeue", again)
     accounted.until("PENDING", again)
-    accounted.run("scontrol", "update", f"JobId={again}", "StartTime=now")
+    # not within the second in which it was killed: its node would refuse it
+    accounted.run("scontrol", "update", f"JobId={again}", "StartTime=now+2")
     recorded(accounted, {**ids, "again": again})
     jobs, nodes = tmp_path / "jobs.parquet", tmp_path / "nodes.csv"
     command = [str(Path(sys.executable).with_name("apportion")), "import", "slurm", "--sacct"]
