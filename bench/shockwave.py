@@ -109,7 +109,7 @@ def running(more: str = "") -> None:
         print("shockwave: skipped, no data (set APPORTION_DATA)")
         return
     print("jobs GPUs policy | makespan s, mean JCT s, worst rho, unfair % | process s")
-    for jobs, gpus, table, given in RUNS[: 1 if "exact" in more else None]:
+    for jobs, gpus, table, given in RUNS[: 2 if "exact" in more else None]:
         workload = ap.load(
             f"shockwave:{folder}/{jobs}_jobs.trace?throughputs={folder}/{table}_throughputs.json"
         ).workload
