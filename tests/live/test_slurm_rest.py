@@ -138,6 +138,13 @@ def test_states(words: object, short: str) -> None:
     assert job_rows_of({"job_id": 1, "job_state": words})[0]["StateCompact"] == short
 
 
+def test_processors_of_a_job_that_ended_before_it_ran() -> None:
+    none = {"set": False, "infinite": False, "number": 0}
+    gone = {"job_id": 1, "job_state": "CANCELLED", "cpus": none, "tres_req_str": "cpu=4,mem=64G,node=1,billing=4"}
+    assert job_rows_of(gone)[0]["NumCPUs"] == "4"
+    assert job_rows_of({**gone, "tres_req_str": ""})[0]["NumCPUs"] == "1"
+
+
 def test_tasks_that_wait_as_one_job() -> None:
     array = {"job_id": 5, "array_job_id": 5, "array_task_id": None, "job_state": "PENDING"}
     rows = job_rows_of({**array, "array_task_string": "0,2-3,8-12:2%4"})

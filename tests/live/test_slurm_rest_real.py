@@ -49,7 +49,7 @@ def test_it_says_what_the_programs_say(rest: Rest, slurm: SlurmCluster) -> None:
     jobs = [slurm.submit(*options, script=SLEEP) for options in asked]
     jobs.append(slurm.submit(f"--dependency=afterok:{jobs[0]}", script=SLEEP))
     gone = slurm.submit("--array=0-1", "--gpus=1", script=SLEEP)
-    slurm.run("scancel", f"{gone}_0", f"{gone}_1")
+    slurm.run("scancel", f"{gone}_0", f"{gone}_1", slurm.submit("--gres=gpu:2", "-c4", script=SLEEP))
     text = SlurmBackend(slurm=Slurm(conf=slurm.conf, timeout_s=60))
     over = SlurmBackend(slurm=rest)
     text.observe()
@@ -104,7 +104,7 @@ def test_the_wait_after_a_requeue_is_ended(rest: Rest, slurm: SlurmCluster) -> N
     slurm.run("scontrol", "requeue", job)
     slurm.until("PENDING", job)
     assert float(row(rest, job)["StartTime"]) > time.time() + 60
-    assert rest.carry_out([Change(job, "wait", begin_s=round(time.time()))]) == [""]
+    assert rest.carry_out([Change(job, "wait", begin_s=int(time.time()))]) == [""]
     after = row(rest, job)
     assert (after["Partition"], after["ReqNodes"], after["admin_comment"]) == ("wait", "", MARK)
     assert after["StartTime"] == "N/A" or float(after["StartTime"]) <= time.time() + 1

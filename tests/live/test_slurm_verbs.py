@@ -39,11 +39,13 @@ def job(backend: SlurmBackend, name: str) -> dict[str, object]:
     return rows.row(0, named=True) if rows.height else {"state": None}
 
 
-def until(backend: SlurmBackend, name: str, *states: str, timeout_s: float = 60.0) -> dict[str, object]:
+def until(
+    backend: SlurmBackend, name: str, *states: str, timeout_s: float = 60.0, pause_s: float = 0.3
+) -> dict[str, object]:
     limit = time.monotonic() + timeout_s
     while (row := job(backend, name))["state"] not in states:
         assert time.monotonic() < limit, f"job {name} is {row['state']}, expected {states}"
-        time.sleep(0.3)
+        time.sleep(pause_s)
     return row
 
 
@@ -148,8 +150,7 @@ def test_a_job_stopped_and_started_within_a_second_does_not_fail(slurm: SlurmClu
         time.sleep(1.0)  # the script sets its trap
         time.sleep(1.03 - time.time() % 1.0)  # a second begins
         assert backend.stop([name]) == []
-        while job(backend, name)["state"] != WAITING:
-            time.sleep(0.02)
+        until(backend, name, WAITING, pause_s=0.02)
         assert backend.launch([Launch(name, ("n1",), (3,))]) == []
         assert until(backend, name, RUNNING, timeout_s=30)["nodes"] == ["n1"]
         time.sleep(0.5)

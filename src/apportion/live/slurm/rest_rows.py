@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apportion.live.backend import BackendError
+from apportion.live.slurm import values
 from apportion.live.slurm.access import Row
 from apportion.live.slurm.jobs import OVER, WHOLE, widths_of_jobs
 from apportion.live.slurm.records import clean
@@ -67,6 +68,8 @@ def job_rows_of(job: object) -> list[Row]:
         "Requeue": str(int(job.get("requeue") is True)),
         "BatchFlag": str(int(job.get("batch_flag") is True)),
     }
+    if flat(job.get("cpus")) is None:  # so it is of a job that ended before it ran
+        row["NumCPUs"] = values.tres(row["tres-alloc"]).get("cpu", "1")
     array, task = flat(job.get("array_job_id")), flat(job.get("array_task_id"))
     listed = text_of(job.get("array_task_string"))
     # an array whose tasks were all cancelled one by one stays behind as a job that ended
